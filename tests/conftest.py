@@ -1,0 +1,45 @@
+"""Shared settings of the tests: tiers, devices, and where outside references lie."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="run the slow tests as well")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Four host devices, as few threads as the machine has cores, programs kept between
+    # runs; set before jax starts a backend.
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".jax_cache"))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+    os.environ.setdefault("JAX_NUM_CPU_DEVICES", "4")
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
+    os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    if config.getoption("--all"):
+        return
+    slow = pytest.mark.skip(reason="slow: runs with --all")
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(slow)
+
+
+@pytest.fixture(scope="session")
+def shared() -> pathlib.Path:
+    """The folder of outside reference data; skips the test where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip("reference data (../shared) are not on this machine")
+    return SHARED
