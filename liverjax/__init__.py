@@ -1,7 +1,7 @@
 """Staging of chronic liver disease from CT and MRI.
 
-Importing this package imports nothing else: preparation (SimpleITK), training (jax) and
-judgement (numpy, scipy) are three worlds, each usable where the others are not installed.
+Importing this package imports nothing else: preparation (SimpleITK), training (jax)
+and judgement (numpy, scipy) are three worlds, each usable without the others.
 """
 
 __version__ = "0.1.0"

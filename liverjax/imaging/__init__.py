@@ -1,1 +1,1 @@
-"""."""
+"""Volumes in, checked; registration, masks, patches: SimpleITK and numpy, never jax."""
