@@ -1,0 +1,342 @@
+"""A study as frozen dataclasses, made once from the config that a command was given.
+
+``configs/*.py`` return a `ml_collections.ConfigDict`; `from_config_dict` turns it into
+a `StudyConfig` or lists everything that is unknown, missing or impossible. Below
+`liverjax.experiment` and the command lines nobody takes a config.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from liverjax import tasks
+from liverjax.cohort.files import to_json
+from liverjax.cohort.schema import Recipe
+from liverjax.data.augment_settings import AugmentSettings
+from liverjax.errors import InputError, raise_all
+from liverjax.tasks.question import Task
+
+SCHEDULES = ("constant", "halving", "cosine", "plateau")
+SELECT_UNITS = ("examination", "slice")
+
+
+@dataclasses.dataclass(frozen=True)
+class PhantomConfig:
+    """The synthetic cohort that stands in for a manifest (see `data_prep.phantom`).
+
+    Attributes:
+        subjects: Number of patients.
+        seed: Of everything about them.
+        effect: Strength of every sign of disease, 0 leaves nothing to find.
+        visibility: How clearly the signs show the score; sets the ceiling.
+        size: ``demo`` or ``paper``.
+    """
+
+    subjects: int
+    seed: int
+    effect: float
+    visibility: float
+    size: str
+
+
+@dataclasses.dataclass(frozen=True)
+class CohortConfig:
+    """Where the prepared cohort is, and what it is made from if it is not there yet.
+
+    Attributes:
+        path: Its folder; None is ``WORKDIR/cohort``.
+        manifest: Prepare from this table when the cohort is not complete.
+        phantom: Make a synthetic cohort first and prepare from that.
+        workers: Processes of the preparation; None is one a core.
+    """
+
+    path: str | None
+    manifest: str | None
+    phantom: PhantomConfig | None
+    workers: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """The network.
+
+    Attributes:
+        name: A key of `liverjax.models.MODELS`.
+        pretrained: ``none``, ``imagenet`` (from ``weights_dir``) or a file that
+            `liverjax.weights` wrote.
+        weights_dir: Folder of converted weights.
+        compute_dtype: ``float32`` or ``bfloat16``; parameters, statistics, reductions
+            and losses are float32 either way.
+        options: Passed to the model by name.
+    """
+
+    name: str
+    pretrained: str
+    weights_dir: str
+    compute_dtype: str
+    options: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitConfig:
+    """How subjects of the set ``train`` are divided.
+
+    Attributes:
+        folds: Number of cross-validation folds.
+        seed: Of the division, nothing else.
+        select_fraction: Share of a fold's remaining subjects that picks the epoch: 0.3
+            of the 90 % outside a tenth fold gives the paper's 0.63/0.27/0.1.
+        stratify: Keep class shares alike in all groups.
+        file: A ``splits.json`` that replaces all this.
+        leak_check: Stop when one patient's images stand under two subjects.
+        select_on: ``select`` (an inner group) or ``held_out`` (optimistic: the report
+            says so).
+    """
+
+    folds: int
+    seed: int
+    select_fraction: float
+    stratify: bool
+    file: str | None
+    leak_check: bool
+    select_on: str
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """How a member is trained.
+
+    Attributes:
+        epochs: At most.
+        batch_size: Examples a step.
+        steps_per_epoch: None walks over every row once.
+        learning_rate: At the start.
+        schedule: ``constant``, ``halving``, ``cosine`` or ``plateau``.
+        schedule_every: Epochs between halvings, or patience of the plateau.
+        schedule_factor: What the rate is multiplied by then.
+        l2: Penalty added to the gradient before Adam sees it (PyTorch's
+            ``weight_decay`` of ``Adam``).
+        weight_decay: Decoupled decay, as in AdamW.
+        betas: Of Adam.
+        eps: Of Adam.
+        early_stopping: Epochs without a better selection score; None trains to the end.
+        select_unit: Selection scores ``examination`` or ``slice``.
+        seeds: Random starts a fold.
+        seed: The first of them.
+        save_every_s: Time between checkpoints.
+        piece_s: Time the device works before the host looks for a stop.
+    """
+
+    epochs: int
+    batch_size: int
+    steps_per_epoch: int | None
+    learning_rate: float
+    schedule: str
+    schedule_every: int
+    schedule_factor: float
+    l2: float
+    weight_decay: float
+    betas: tuple[float, float]
+    eps: float
+    early_stopping: int | None
+    select_unit: str
+    seeds: int
+    seed: int
+    save_every_s: float
+    piece_s: float
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyConfig:
+    """One study, whole.
+
+    Attributes:
+        study: Its name, in the report's title.
+        workdir: The run folder.
+        cohort: Where the images come from.
+        prepare: Every number of the preparation.
+        task: The clinical question.
+        model: The network.
+        split: Folds.
+        augment: Random changes of training examples.
+        train: Optimisation.
+    """
+
+    study: str
+    workdir: str
+    cohort: CohortConfig
+    prepare: Recipe
+    task: Task
+    model: ModelConfig
+    split: SplitConfig
+    augment: AugmentSettings
+    train: TrainConfig
+
+
+def from_config_dict(config: Any) -> StudyConfig:
+    """Returns the study that a `ConfigDict` or a plain nested mapping describes.
+
+    Raises:
+        InputError: For every unknown, missing, mistyped or impossible value at once,
+            each by its dotted name with what was expected.
+    """
+    values = config.to_dict() if hasattr(config, "to_dict") else dict(config)
+    problems: list[str] = []
+    values = dict(values)
+    task = _task(values.pop("task", {}), problems)
+    study = _build(StudyConfig, values | {"task": task}, prefix="", problems=problems)
+    raise_all(problems, title="config")
+    problems += _impossible(study)
+    raise_all(problems, title="config")
+    return study
+
+
+def to_dict(study: StudyConfig) -> dict[str, Any]:
+    """Returns the study as plain nested values, the form `from_config_dict` reads."""
+    values = dataclasses.asdict(dataclasses.replace(study, task=None))  # pyright: ignore
+    values["task"] = {"name": study.task.name, **dataclasses.asdict(study.task)}  # pyright: ignore
+    return values
+
+
+def identity(study: StudyConfig) -> str:
+    """Returns a hash of all that decides a run's numbers.
+
+    Where the run folder, the cohort and the weights lie, how many processes prepare
+    and how often is saved are no part of it.
+    """
+    values = to_dict(study)
+    del values["workdir"]
+    for name in ("path", "workers"):
+        del values["cohort"][name]
+    for name in ("save_every_s", "piece_s"):
+        del values["train"][name]
+    del values["model"]["weights_dir"]
+    return hashlib.sha256(to_json(values).encode()).hexdigest()[:16]
+
+
+def _task(values: Any, problems: list[str]) -> Task | None:
+    if not isinstance(values, Mapping) or "name" not in values:
+        problems.append(f"task.name is missing: expected one of {sorted(tasks.TASKS)}")
+        return None
+    try:
+        return tasks.make(
+            values["name"], **{k: v for k, v in values.items() if k != "name"}
+        )
+    except (InputError, TypeError) as error:
+        problems.append(str(error))
+        return None
+
+
+def _build(
+    kind: type, values: Mapping[str, Any], *, prefix: str, problems: list[str]
+) -> Any:
+    """Returns a dataclass of type-checked values, or None after noting problems."""
+    hints = typing.get_type_hints(kind)
+    known = [field.name for field in dataclasses.fields(kind)]
+    before = len(problems)
+    problems += [
+        f"{prefix}{name} is unknown; known here: {', '.join(known)}"
+        for name in values
+        if name not in known
+    ]
+    built = {}
+    for name in known:
+        if name not in values:
+            problems.append(f"{prefix}{name} is missing: expected {_name(hints[name])}")
+        else:
+            built[name] = _convert(
+                values[name], hints[name], name=prefix + name, problems=problems
+            )
+    if len(problems) > before:
+        return None
+    try:
+        return kind(**built)
+    except ValueError as error:
+        problems.append(f"{prefix.rstrip('.') or kind.__name__}: {error}")
+        return None
+
+
+def _convert(value: Any, hint: Any, *, name: str, problems: list[str]) -> Any:
+    """Returns a value as its annotation wants it; notes a problem if it cannot."""
+    options = typing.get_args(hint)
+    if isinstance(hint, types.UnionType):
+        if value is None:
+            return None
+        (hint,) = [option for option in options if option is not type(None)]
+        return _convert(value, hint, name=name, problems=problems)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if isinstance(value, Mapping):
+            return _build(hint, value, prefix=f"{name}.", problems=problems)
+    elif typing.get_origin(hint) is tuple and isinstance(value, (tuple, list)):
+        kinds = [options[0]] * len(value) if options[-1] is Ellipsis else list(options)
+        if len(kinds) == len(value):
+            return tuple(
+                _convert(item, kind, name=f"{name}[{i}]", problems=problems)
+                for i, (item, kind) in enumerate(zip(value, kinds, strict=True))
+            )
+    elif typing.get_origin(hint) is Mapping:
+        if isinstance(value, Mapping):
+            return dict(value)
+    elif hint is Task or hint is Any:
+        return value
+    elif hint is float and type(value) in (int, float):
+        return float(value)
+    elif isinstance(hint, type) and type(value) is hint:
+        return value
+    problems.append(f"{name}={value!r}: expected {_name(hint)}")
+    return None
+
+
+def _name(hint: Any) -> str:
+    return getattr(hint, "__name__", None) or str(hint)
+
+
+def _impossible(study: StudyConfig) -> list[str]:
+    """Returns a sentence for each value that no run could use."""
+    train, split, model, cohort = study.train, study.split, study.model, study.cohort
+    above_zero = {
+        "split.folds": split.folds - 1,
+        "train.epochs": train.epochs,
+        "train.batch_size": train.batch_size,
+        "train.learning_rate": train.learning_rate,
+        "train.schedule_every": train.schedule_every,
+        "train.schedule_factor": train.schedule_factor,
+        "train.seeds": train.seeds,
+        "train.save_every_s": train.save_every_s,
+        "train.piece_s": train.piece_s,
+        "train.eps": train.eps,
+        "train.steps_per_epoch": train.steps_per_epoch or 1,
+        "train.early_stopping": train.early_stopping or 1,
+        "cohort.workers": cohort.workers or 1,
+        "cohort.phantom.subjects": cohort.phantom.subjects if cohort.phantom else 1,
+    }
+    choices = {
+        "train.schedule": (train.schedule, SCHEDULES),
+        "train.select_unit": (train.select_unit, SELECT_UNITS),
+        "split.select_on": (split.select_on, ("select", "held_out")),
+        "model.compute_dtype": (model.compute_dtype, ("float32", "bfloat16")),
+    }
+    problems = [
+        f"{name}: too small; expected {'at least 2' if 'folds' in name else 'above 0'}"
+        for name, value in above_zero.items()
+        if value <= 0
+    ]
+    problems += [
+        f"{name}={value!r}: expected one of {list(known)}"
+        for name, (value, known) in choices.items()
+        if value not in known
+    ]
+    if min(train.l2, train.weight_decay) < 0:
+        problems.append("train.l2 and train.weight_decay: expected 0 or above")
+    if not all(0 <= beta < 1 for beta in train.betas):
+        problems.append(f"train.betas={train.betas}: expected two numbers in [0, 1)")
+    if not 0 < split.select_fraction < 1:
+        problems.append(f"split.select_fraction={split.select_fraction}: expected 0..1")
+    if cohort.manifest and cohort.phantom:
+        problems.append("cohort.manifest and cohort.phantom: expected only one of them")
+    return problems
