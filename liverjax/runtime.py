@@ -1,0 +1,114 @@
+"""Devices, threads and versions: the only place that looks at the machine."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import os
+import pathlib
+import platform
+import subprocess
+from typing import Any
+
+_log = logging.getLogger(__name__)
+
+PACKAGES = (
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "matplotlib",
+    "SimpleITK",
+    "itk-elastix",
+    "pydicom",
+    "array_record",
+)
+
+
+def cores() -> int:
+    """Returns the number of CPU cores this process may use."""
+    return (
+        len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else (os.cpu_count() or 1)
+    )
+
+
+def start(num_members: int) -> list[Any]:
+    """Returns the devices that members are dealt to.
+
+    Every accelerator that jax sees (``CUDA_VISIBLE_DEVICES`` chooses); without one, a
+    host device a core, at most one a member, because XLA leaves cores idle in narrow
+    layers. The number depends on the study alone, not on what is already done, so that
+    a resumed run has the same bits.
+
+    Args:
+        num_members: Members of the study, finished ones included.
+    """
+    import jax
+
+    wanted = max(1, min(cores(), num_members))
+    try:
+        jax.config.update("jax_num_cpu_devices", wanted)
+    except RuntimeError:
+        _log.debug("jax has started already; its devices stay as they are")
+    devices = jax.local_devices()[: max(1, num_members)]
+    _log.info(
+        "devices: %d x %s for %d members (jax %s, %d cores)",
+        len(devices),
+        devices[0].device_kind,
+        num_members,
+        jax.__version__,
+        cores(),
+    )
+    idle = len(jax.local_devices()) - len(devices)
+    if idle:
+        _log.info("%d devices stay idle; train.seeds or split.folds use them", idle)
+    return devices
+
+
+def facts(devices: list[Any]) -> dict[str, Any]:
+    """Returns what a run's numbers may depend on, for ``environment.json``."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "versions": {name: _version(name) for name in PACKAGES},
+        "liverjax": _version("liverjax"),
+        "commit": _commit(),
+        "platform": devices[0].platform,
+        "device_kind": devices[0].device_kind,
+        "devices": len(devices),
+        "cores": cores(),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """The checkout's commit, with a plus sign when files were changed after it."""
+    folder = pathlib.Path(__file__).resolve().parent.parent
+    if not (folder / ".git").exists():
+        return None
+    git = ["git", "-C", str(folder)]
+    try:
+        commit = subprocess.run(
+            [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True
+        )
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "-uno"], capture_output=True, text=True
+        )
+    except OSError:
+        return None
+    if commit.returncode:
+        return None
+    return commit.stdout.strip() + ("+" if changed.stdout.strip() else "")

@@ -1,0 +1,53 @@
+"""The flag ``--config`` as every command line of a study reads it."""
+
+from __future__ import annotations
+
+import importlib.util
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+from ml_collections import config_flags
+
+from liverjax.config import StudyConfig, from_config_dict
+from liverjax.errors import InputError
+
+CONFIG = config_flags.DEFINE_config_file(
+    "config",
+    None,
+    "The study: a file of configs/, such as configs/cp_ct.py or configs/cp_ct.py:demo; "
+    "any value is changed by --config.NAME=VALUE.",
+)
+
+
+def parse(argv: Sequence[str] | None = None) -> StudyConfig:
+    """Returns the study that the command line names, all flags parsed.
+
+    Args:
+        argv: Program name and arguments; None takes the process's own.
+
+    Raises:
+        InputError: If a flag, the config file, an override or a value is wrong.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    config_file = next((a for a in argv if a.startswith(("--config=", "-config="))), "")
+    path = pathlib.Path(config_file.partition("=")[2].partition(":")[0])
+    if config_file and not path.is_file():
+        raise InputError(f"--config: {path} is not there; expected a file of configs/")
+    try:
+        rest = flags.FLAGS(argv)
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(str(error).strip("'\"")) from None
+    if len(rest) > 1:
+        raise InputError(f"unexpected arguments {rest[1:]}; flags start with --")
+    if CONFIG.value is None:
+        raise InputError("--config is missing; for example --config=configs/cp_ct.py")
+    return from_config_dict(CONFIG.value)
+
+
+def saved(path: pathlib.Path) -> str:
+    """Returns the ``--config`` flag that gives a run's ``config.json`` again."""
+    spec = importlib.util.find_spec("configs.saved")
+    assert spec is not None and spec.origin is not None
+    return f"--config={spec.origin}:{path}"
