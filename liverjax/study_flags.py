@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -48,6 +47,6 @@ def parse(argv: Sequence[str] | None = None) -> StudyConfig:
 
 def saved(path: pathlib.Path) -> str:
     """Returns the ``--config`` flag that gives a run's ``config.json`` again."""
-    spec = importlib.util.find_spec("configs.saved")
-    assert spec is not None and spec.origin is not None
-    return f"--config={spec.origin}:{path}"
+    from configs import saved as config_file
+
+    return f"--config={config_file.__file__}:{path}"

@@ -1,0 +1,302 @@
+"""The protocol of a study: stages that each leave files and are skipped when done."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+from liverjax import (
+    config,
+    members,
+    merge,
+    models,
+    report,
+    runtime,
+    study_flags,
+    weights,
+)
+from liverjax.cohort import files, leakage, schema, splits
+from liverjax.config import StudyConfig
+from liverjax.errors import InputError, raise_all
+from liverjax.report import html, tables
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOutcome:
+    """How a run ended: exit status and a sentence for the user."""
+
+    status: int
+    message: str
+
+
+def run(study: StudyConfig) -> RunOutcome:
+    """Runs a study from images to report, or goes on where it stood.
+
+    Args:
+        study: Whole; ``study.workdir`` is the run folder.
+
+    Raises:
+        InputError: If the folder, config, weights, cohort or splits cannot be used.
+    """
+    folder = pathlib.Path(study.workdir)
+    claim_folder(folder, study=study)
+    if (folder / "DONE").exists():
+        return RunOutcome(0, f"already done: {folder / 'report.html'}")
+    check_model(study)
+    cohort = prepare(folder, study=study)
+    folds = split(folder, study=study, cohort=cohort)
+    chosen = members.of_study(folds=len(folds), seeds=study.train.seeds)
+    devices = runtime.start(len(chosen))
+    files.write_json(folder / "environment.json", runtime.facts(devices))
+    ended = members.train_members(folder, chosen, devices=devices)
+    if ended.stopped:
+        return RunOutcome(
+            ended.status, f"stopped; the same command goes on in {folder}"
+        )
+    write_predictions(folder, study=study, chosen=chosen)
+    judge(folder, study=study)
+    files.write_bytes(folder / "DONE", (config.identity(study) + "\n").encode())
+    return RunOutcome(0, f"report: {folder / 'report.html'}")
+
+
+def claim_folder(folder: pathlib.Path, *, study: StudyConfig) -> None:
+    """Writes ``config.json``, or checks that the folder belongs to this study.
+
+    Raises:
+        InputError: If the folder holds another study, naming what differs.
+    """
+    path = folder / "config.json"
+    values = config.to_dict(study)
+    if not path.exists():
+        if folder.exists() and any(folder.iterdir()):
+            raise InputError(
+                f"{folder}: not empty and not a run folder (config.json is missing); "
+                "choose another --workdir"
+            )
+        files.write_json(path, values)
+        return
+    earlier = config.from_config_dict(files.read_json(path))
+    if config.identity(earlier) != config.identity(study):
+        now, then = (
+            json.loads(files.to_json(v)) for v in (values, config.to_dict(earlier))
+        )
+        raise InputError(
+            f"{folder}: holds a run of another config; choose another --workdir. It "
+            f"differs in {', '.join(_differences(then, now))}"
+        )
+
+
+def check_model(study: StudyConfig) -> None:
+    """Checks before any work that the network can be made and its weights are there.
+
+    Raises:
+        InputError: If the model or an option is unknown, or weights are missing.
+    """
+    model = study.model
+    models.make(model.name, num_outputs=study.task.num_outputs, **model.options)
+    if model.pretrained == "none":
+        return
+    weights.locate(
+        model.name, pretrained=model.pretrained, weights_dir=model.weights_dir
+    )
+
+
+def prepare(folder: pathlib.Path, *, study: StudyConfig) -> schema.Cohort:
+    """Returns the study's cohort, prepared now if it is not complete.
+
+    Raises:
+        InputError: If preparation failed, or the cohort was made by another recipe.
+    """
+    path = pathlib.Path(study.cohort.path) if study.cohort.path else folder / "cohort"
+    manifest = pathlib.Path(study.cohort.manifest) if study.cohort.manifest else None
+    complete = (path / "cohort.json").exists()
+    if study.cohort.phantom:
+        manifest = folder / "phantom" / "manifest.csv"
+        if not complete and not manifest.exists():
+            _child(_phantom_command(study.cohort.phantom, out=manifest.parent))
+    if not complete:
+        if manifest is None:
+            raise InputError(
+                f"{path}: no prepared cohort; give --config.cohort.manifest=manifest.csv "
+                "to prepare it, or --config.cohort.path to one that is ready"
+            )
+        command = ["data_prep.build", study_flags.saved(folder / "config.json")]
+        command += [f"--manifest={manifest}", f"--out={path}"]
+        if study.cohort.workers:
+            command.append(f"--workers={study.cohort.workers}")
+        _child(command)
+    cohort = schema.open_cohort(path)
+    if cohort.recipe != study.prepare:
+        one, two = (dataclasses.asdict(r) for r in (cohort.recipe, study.prepare))
+        raise InputError(
+            f"{path}: prepared by another recipe; it differs in "
+            f"{', '.join(_differences(one, two))}. Change config.prepare or prepare "
+            "again into another folder"
+        )
+    for source, name in (
+        (path / "examinations.csv", "examinations.csv"),
+        (path / "qc" / "status.csv", "status.csv"),
+    ):
+        shutil.copyfile(source, folder / name)
+    if manifest and (manifest.parent / "phantom.json").exists():
+        shutil.copyfile(manifest.parent / "phantom.json", folder / "phantom.json")
+    return cohort
+
+
+def split(
+    folder: pathlib.Path, *, study: StudyConfig, cohort: schema.Cohort
+) -> tuple[splits.Fold, ...]:
+    """Returns the folds of ``splits.json``, made (or copied from the user's) once.
+
+    Raises:
+        InputError: If subjects leak, overlap, are too few, or a fold lacks a class that
+            the task must see.
+    """
+    task, options = study.task, study.split
+    truth = _truth(cohort, study=study)
+    others = {r["subject"] for r in cohort.examinations if r["set"] != schema.TRAIN}
+    path = folder / "splits.json"
+    if not path.exists():
+        if options.leak_check:
+            leakage.refuse_leaks(leakage.find_leaks(cohort))
+        if options.file:
+            folds = splits.read_splits(pathlib.Path(options.file))
+        else:
+            classes = dict(
+                zip(truth, task.true_class(np.array(list(truth.values()))), strict=True)
+            )
+            folds = splits.make_folds(
+                {s: int(c) if options.stratify else 0 for s, c in classes.items()},
+                folds=options.folds,
+                select_fraction=options.select_fraction,
+                seed=options.seed,
+            )
+            if options.select_on == "held_out":
+                folds = tuple(
+                    splits.Fold(f.train + f.select, f.held_out, f.held_out)
+                    for f in folds
+                )
+        splits.check_folds(folds, train=list(truth), others=sorted(others))
+        _check_classes(folds, study=study, truth=truth)
+        splits.write_splits(path, folds, seed=options.seed)
+    folds = splits.read_splits(path)
+    splits.check_folds(folds, train=list(truth), others=sorted(others), title=str(path))
+    return folds
+
+
+def write_predictions(
+    folder: pathlib.Path, *, study: StudyConfig, chosen: tuple[members.Member, ...]
+) -> None:
+    """Merges the members' tables into the run's three prediction tables.
+
+    Raises:
+        InputError: If no member has a usable state.
+    """
+    folders = [members.folder_of(folder, member) for member in chosen]
+    keys = [dataclasses.asdict(member) for member in chosen]
+    by_member = merge.concatenate(folders, name="predictions.csv", keys=keys)
+    by_slice = merge.concatenate(folders, name="predictions_slices.csv", keys=keys)
+    if not by_member:
+        raise InputError(
+            f"{folder}: every member became non-finite before its first selection; "
+            "lower train.learning_rate (members/*/done.json name epoch and step)"
+        )
+    merged = merge.average_members(by_member, task=study.task)
+    probs = [name for name in by_member[0] if name.startswith("prob_")]
+    member_columns = ["subject", "visit", "set", "site", *merge.MEMBER_KEYS, "target"]
+    files.write_csv(
+        folder / "predictions_members.csv",
+        by_member,
+        columns=[*member_columns, "score", *probs, "class"],
+    )
+    files.write_csv(
+        folder / "predictions_slices.csv",
+        by_slice,
+        columns=[
+            *merge.MEMBER_KEYS,
+            "record",
+            "subject",
+            "visit",
+            "set",
+            "score",
+            *probs,
+        ],
+    )
+    tables.write_predictions(folder / "predictions.csv", merged, task=study.task)
+
+
+def judge(folder: pathlib.Path, *, study: StudyConfig) -> None:
+    """Computes ``metrics.json`` and ``report.html`` from the run folder's tables."""
+    started = time.monotonic()
+    report.judge_run(folder, task=study.task)
+    html.write_report(folder, task=study.task)
+    _log.info("judged and reported in %.1f s", time.monotonic() - started)
+
+
+def _truth(cohort: schema.Cohort, *, study: StudyConfig) -> dict[str, float]:
+    """The truth of each subject of ``train`` (of the first visit, for stratification)."""
+    truth: dict[str, float] = {}
+    for row in cohort.examinations:
+        if row["set"] == schema.TRAIN:
+            value = study.task.parse(row[study.task.target_column])
+            truth.setdefault(row["subject"], value)
+    if not truth:
+        raise InputError(
+            f"{cohort.path}: no examination of the set 'train'; the manifest's column "
+            "'set' says which are cross-validated (empty or absent means train)"
+        )
+    return truth
+
+
+def _check_classes(
+    folds: tuple[splits.Fold, ...], *, study: StudyConfig, truth: dict[str, float]
+) -> None:
+    task = study.task
+    problems = []
+    for number, fold in enumerate(folds):
+        present = task.true_class(np.array([truth[s] for s in fold.train]))
+        absent = [c for i, c in enumerate(task.classes) if i not in present]
+        if absent:
+            problems.append(f"fold {number} trains on no subject of class {absent}")
+    if study.task.judged_by == "class":
+        raise_all(problems, title="splits")
+    for problem in problems:
+        _log.warning("warning: %s", problem)
+
+
+def _phantom_command(phantom: config.PhantomConfig, *, out: pathlib.Path) -> list[str]:
+    options = [
+        f"--{name}={value}" for name, value in dataclasses.asdict(phantom).items()
+    ]
+    return ["data_prep.phantom", f"--out={out}", *options]
+
+
+def _child(command: list[str]) -> None:
+    """Runs a preparation command as a child process: it loads ITK, this one jax."""
+    _log.info("running python -m %s", " ".join(command))
+    status = subprocess.run([sys.executable, "-m", *command], check=False).returncode
+    if status:
+        raise InputError(
+            f"python -m {command[0]} ended with status {status} (see above)"
+        )
+
+
+def _differences(one: object, two: object, prefix: str = "") -> list[str]:
+    """Dotted names of values that differ between two nested mappings."""
+    if isinstance(one, dict) and isinstance(two, dict):
+        return [
+            name
+            for key in sorted({*one, *two})
+            for name in _differences(one.get(key), two.get(key), f"{prefix}.{key}")
+        ]
+    return [] if one == two else [f"{prefix.lstrip('.')} ({one!r} there, {two!r} here)"]
