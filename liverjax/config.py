@@ -211,7 +211,7 @@ def identity(study: StudyConfig) -> str:
     """
     values = to_dict(study)
     del values["workdir"]
-    for name in ("path", "workers"):
+    for name in ("path", "manifest", "workers"):
         del values["cohort"][name]
     for name in ("save_every_s", "piece_s"):
         del values["train"][name]

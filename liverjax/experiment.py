@@ -127,8 +127,8 @@ def prepare(folder: pathlib.Path, *, study: StudyConfig) -> schema.Cohort:
     if not complete:
         if manifest is None:
             raise InputError(
-                f"{path}: no prepared cohort; give --config.cohort.manifest=manifest.csv "
-                "to prepare it, or --config.cohort.path to one that is ready"
+                f"{path}: no prepared cohort; give --config.cohort.manifest=FILE.csv to "
+                "prepare it, or --config.cohort.path to one that is ready"
             )
         command = ["data_prep.build", study_flags.saved(folder / "config.json")]
         command += [f"--manifest={manifest}", f"--out={path}"]
@@ -143,11 +143,16 @@ def prepare(folder: pathlib.Path, *, study: StudyConfig) -> schema.Cohort:
             f"{', '.join(_differences(one, two))}. Change config.prepare or prepare "
             "again into another folder"
         )
-    for source, name in (
-        (path / "examinations.csv", "examinations.csv"),
-        (path / "qc" / "status.csv", "status.csv"),
-    ):
-        shutil.copyfile(source, folder / name)
+    if (folder / "cohort.json").exists():
+        earlier = files.sha256_file(folder / "cohort.json")
+        if earlier != cohort.fingerprint:
+            raise InputError(
+                f"{path}: not the cohort this run started with (SHA-256 of cohort.json "
+                f"{cohort.fingerprint[:12]}..., then {earlier[:12]}...); choose another "
+                "--workdir"
+            )
+    for source in ("cohort.json", "examinations.csv", "qc/status.csv"):
+        shutil.copyfile(path / source, folder / pathlib.Path(source).name)
     if manifest and (manifest.parent / "phantom.json").exists():
         shutil.copyfile(manifest.parent / "phantom.json", folder / "phantom.json")
     return cohort
@@ -244,7 +249,7 @@ def judge(folder: pathlib.Path, *, study: StudyConfig) -> None:
 
 
 def _truth(cohort: schema.Cohort, *, study: StudyConfig) -> dict[str, float]:
-    """The truth of each subject of ``train`` (of the first visit, for stratification)."""
+    """The truth of each subject of ``train``: of its first visit in the table."""
     truth: dict[str, float] = {}
     for row in cohort.examinations:
         if row["set"] == schema.TRAIN:
