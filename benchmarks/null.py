@@ -1,7 +1,7 @@
 """What the protocol says where there is nothing to find.
 
 Cohorts without any sign of disease but with strong patient texture; labels drawn anew
-many times; a cheap member (ridge regression on frozen features) in place of the network,
+many times; a cheap member (ridge regression on frozen features) in the network's place,
 through the same folds, selection and statistics; then a few draws of the real network.
 Also what happens when slices instead of patients are split.
 
@@ -156,7 +156,7 @@ def null_rates(
 def slice_leak(
     rng: np.random.Generator, cohort: schema.Cohort, *, folds: int
 ) -> dict[str, list[float]]:
-    """Returns tau when slices are split as if each were a patient, and when patients are.
+    """Returns tau when slices are split as if each were a patient, and by patient.
 
     Labels are drawn per patient and know no image. Each tau comes with the interval of
     2,000 bootstraps of what was split.
