@@ -1,0 +1,218 @@
+"""Augmentation on the device: pure functions of a key and one example's arrays.
+
+Written for one example and unjitted; the caller vmaps over the batch and compiles. All
+arrays of an example, and all slices of a stack, are warped by one field, so image and
+mask stay aligned. Arrays are stored with a margin, and the crop comes with the warp:
+only its pixels are computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Shaped
+
+from liverjax.data import warp as warping
+from liverjax.data.augment_settings import AugmentSettings
+from liverjax.data.warp import PRNGKey
+
+Arrays = Mapping[str, Shaped[Array, "..."] | Shaped[np.ndarray, "..."]]
+
+
+@runtime_checkable
+class Declared(Protocol):
+    """What augmentation asks of an array's declaration (`cohort.schema.ArraySpec`).
+
+    Attributes:
+        kind: `intensity` or `label`.
+        interpolation: `linear` or `nearest`.
+    """
+
+    kind: str
+    interpolation: str
+
+
+def augment(
+    key: PRNGKey,
+    arrays: Arrays,
+    *,
+    specs: Mapping[str, Declared],
+    settings: AugmentSettings,
+    crop_px: int,
+) -> dict[str, Array]:
+    """One example's arrays after one random warp, cropped to `crop_px`.
+
+    Intensities come out as float32 in [0, 1]: integer types are divided by their
+    largest value (uint8 by 255), float types are taken to be in [0, 1] already.
+    Labels keep their type. With every probability at 0 the result is `center_crop`'s.
+
+    Args:
+        key: A threefry key of this example alone; it decides everything random.
+        arrays: By name, ``(h, w, c)`` or ``(d, h, w, c)``, all of one h and w.
+        specs: The declaration of each array; further declarations are ignored.
+        settings: Ranges and probabilities.
+        crop_px: Side of the square crop in pixels, at most h and w.
+
+    Raises:
+        ValueError: If an array is not declared, is declared with an unknown kind or
+            interpolation, or does not fit the others or the crop.
+    """
+    arrays = {name: jnp.asarray(array) for name, array in arrays.items()}
+    stored_px = _checked_size(arrays, specs=specs, crop_px=crop_px)
+    warp_key, intensity_key = jax.random.split(key)
+    if settings.warps:
+        coordinates = warping.sampling_coordinates(
+            warping.draw_warp(warp_key, settings=settings, crop_px=crop_px),
+            stored_px=stored_px,
+            crop_px=crop_px,
+            grid_px=settings.elastic_grid_px,
+        )
+        cropped = {
+            name: _sample(array, coordinates, interpolation=specs[name].interpolation)
+            for name, array in arrays.items()
+        }
+    else:
+        cropped = {name: _crop(array, crop_px=crop_px) for name, array in arrays.items()}
+    out = _scaled(cropped, stored=arrays, specs=specs)
+    # Names in order, so that the keys do not depend on how the dict was built.
+    for index, name in enumerate(sorted(out)):
+        if specs[name].kind == "intensity":
+            out[name] = change_intensity(
+                jax.random.fold_in(intensity_key, index), out[name], settings=settings
+            )
+    return out
+
+
+def center_crop(
+    arrays: Arrays, *, specs: Mapping[str, Declared], crop_px: int
+) -> dict[str, Array]:
+    """One example's arrays without augmentation, as evaluation sees them.
+
+    The crop starts at ``(side - crop_px) // 2``; types and ranges are `augment`'s.
+
+    Args:
+        arrays: By name, ``(h, w, c)`` or ``(d, h, w, c)``, all of one h and w.
+        specs: The declaration of each array; further declarations are ignored.
+        crop_px: Side of the square crop in pixels, at most h and w.
+
+    Raises:
+        ValueError: As in `augment`.
+    """
+    arrays = {name: jnp.asarray(array) for name, array in arrays.items()}
+    _checked_size(arrays, specs=specs, crop_px=crop_px)
+    cropped = {name: _crop(array, crop_px=crop_px) for name, array in arrays.items()}
+    return _scaled(cropped, stored=arrays, specs=specs)
+
+
+def change_intensity(
+    key: PRNGKey, image: Float[Array, "... c"], *, settings: AugmentSettings
+) -> Float[Array, "... c"]:
+    """The image with random contrast, brightness and noise, clipped to [0, 1].
+
+    Whether each acts is drawn per image, how strongly per channel. What has
+    probability 0 is left out; if all have, the image is returned as it is.
+
+    Args:
+        key: A threefry key of this image alone.
+        image: Intensities in [0, 1].
+        settings: Ranges and probabilities.
+    """
+    probabilities = (
+        settings.contrast_probability,
+        settings.brightness_probability,
+        settings.noise_probability,
+    )
+    if not any(probabilities):
+        return image
+    channels = image.shape[-1]
+    chance_key, strength_key, noise_key = jax.random.split(key, 3)
+    chance = jax.random.uniform(chance_key, (3,), jnp.float32)
+    strength = jax.random.uniform(strength_key, (3, channels), jnp.float32)
+
+    def drawn(index, bounds, neutral):
+        value = bounds[0] + strength[index] * (bounds[1] - bounds[0])
+        value = jnp.where(chance[index] < probabilities[index], value, neutral)
+        return value.reshape((1,) * (image.ndim - 1) + (channels,))
+
+    if settings.contrast_probability:
+        mean = image.mean(axis=tuple(range(image.ndim - 1)), keepdims=True)
+        image = (image - mean) * drawn(0, settings.contrast, 1.0) + mean
+    if settings.brightness_probability:
+        image = image + drawn(1, settings.brightness, 0.0)
+    if settings.noise_probability:
+        noise = jax.random.normal(noise_key, image.shape, jnp.float32)
+        image = image + noise * drawn(2, settings.noise_std, 0.0)
+    return jnp.clip(image, 0.0, 1.0)
+
+
+def _sample(array: Array, coordinates: Array, *, interpolation: str) -> Array:
+    if interpolation == "linear":
+        sample = warping.sample_linear
+    else:
+        sample = warping.sample_nearest
+    if array.ndim == 4:
+        return jax.vmap(sample, in_axes=(0, None))(array, coordinates)
+    return sample(array, coordinates)
+
+
+def _crop(array: Array, *, crop_px: int) -> Array:
+    for axis in (-3, -2):
+        start = (array.shape[axis] - crop_px) // 2
+        array = jax.lax.slice_in_dim(array, start, start + crop_px, axis=axis)
+    return array
+
+
+def _scaled(
+    cropped: dict[str, Array],
+    *,
+    stored: dict[str, Array],
+    specs: Mapping[str, Declared],
+) -> dict[str, Array]:
+    """Intensities as float32 in [0, 1] by their stored type, labels as they are."""
+    out = {}
+    for name, array in cropped.items():
+        if specs[name].kind == "intensity":
+            dtype = stored[name].dtype
+            top = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1
+            array = array.astype(jnp.float32) * np.float32(1 / top)
+        out[name] = array
+    return out
+
+
+def _checked_size(
+    arrays: dict[str, Array], *, specs: Mapping[str, Declared], crop_px: int
+) -> tuple[int, int]:
+    """The common (h, w) of the arrays, after checking each against its declaration."""
+    sizes = {}
+    for name, array in arrays.items():
+        if name not in specs:
+            raise ValueError(
+                f"array {name!r} is not declared; declared are {sorted(specs)}"
+            )
+        pair = (specs[name].kind, specs[name].interpolation)
+        allowed = (
+            ("intensity", "linear"),
+            ("intensity", "nearest"),
+            ("label", "nearest"),
+        )
+        if pair not in allowed:
+            raise ValueError(
+                f"array {name!r} is declared as {pair}; expected (kind, interpolation) "
+                f"to be one of {allowed}"
+            )
+        if array.ndim not in (3, 4):
+            raise ValueError(
+                f"array {name!r} has shape {array.shape}; expected (h, w, c) or "
+                "(d, h, w, c) of one example (vmap over the batch)"
+            )
+        sizes[name] = array.shape[-3:-1]
+    if len(set(sizes.values())) != 1:
+        raise ValueError(f"arrays differ in height and width: {sizes}")
+    size = next(iter(sizes.values()))
+    if not 1 <= crop_px <= min(size):
+        raise ValueError(f"crop_px is {crop_px}; the arrays are stored with {size} px")
+    return size
