@@ -20,6 +20,9 @@ from liverjax.data import warp as warping
 from liverjax.data.augment_settings import AugmentSettings
 from liverjax.data.warp import PRNGKey
 
+# Two streams of a key, so that intensity changes leave the warp as it is.
+WARP, INTENSITY = 0, 1
+
 Arrays = Mapping[str, Shaped[Array, "..."] | Shaped[np.ndarray, "..."]]
 
 
@@ -63,21 +66,22 @@ def augment(
     """
     arrays = {name: jnp.asarray(array) for name, array in arrays.items()}
     stored_px = _checked_size(arrays, specs=specs, crop_px=crop_px)
-    warp_key, intensity_key = jax.random.split(key)
     if settings.warps:
-        coordinates = warping.sampling_coordinates(
-            warping.draw_warp(warp_key, settings=settings, crop_px=crop_px),
-            stored_px=stored_px,
-            crop_px=crop_px,
-            grid_px=settings.elastic_grid_px,
+        coordinates = sampling_coordinates(
+            key, settings=settings, stored_px=stored_px, crop_px=crop_px
         )
+        # Computed once, not again for each tap of each array.
+        coordinates = jax.lax.optimization_barrier(coordinates)
         cropped = {
             name: _sample(array, coordinates, interpolation=specs[name].interpolation)
             for name, array in arrays.items()
         }
     else:
-        cropped = {name: _crop(array, crop_px=crop_px) for name, array in arrays.items()}
+        cropped = {
+            name: _crop(array, crop_px=crop_px) for name, array in arrays.items()
+        }
     out = _scaled(cropped, stored=arrays, specs=specs)
+    intensity_key = jax.random.fold_in(key, INTENSITY)
     # Names in order, so that the keys do not depend on how the dict was built.
     for index, name in enumerate(sorted(out)):
         if specs[name].kind == "intensity":
@@ -85,6 +89,30 @@ def augment(
                 jax.random.fold_in(intensity_key, index), out[name], settings=settings
             )
     return out
+
+
+def sampling_coordinates(
+    key: PRNGKey,
+    *,
+    settings: AugmentSettings,
+    stored_px: tuple[int, int],
+    crop_px: int,
+) -> Float[Array, "2 y x"]:
+    """Where in the stored arrays `augment` reads each pixel of its crop.
+
+    Args:
+        key: The key given to `augment`.
+        settings: Ranges and probabilities.
+        stored_px: Height and width of the stored arrays.
+        crop_px: Side of the square crop.
+    """
+    warp_key = jax.random.fold_in(key, WARP)
+    return warping.sampling_coordinates(
+        warping.draw_warp(warp_key, settings=settings, crop_px=crop_px),
+        stored_px=stored_px,
+        crop_px=crop_px,
+        grid_px=settings.elastic_grid_px,
+    )
 
 
 def center_crop(

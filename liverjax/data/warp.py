@@ -47,9 +47,10 @@ def draw_warp(key: PRNGKey, *, settings: AugmentSettings, crop_px: int) -> Warp:
         settings: Ranges and probabilities.
         crop_px: Side of the square crop that the grid of control points covers.
     """
-    scalar_key, control_key = jax.random.split(key)
-    draws = jax.random.uniform(scalar_key, (8,), jnp.float32)
-    chance, position = draws[:5], draws[5:]
+    points = num_control_points(crop_px, grid_px=settings.elastic_grid_px)
+    # One call for all: threefry is most of what XLA compiles here.
+    draws = jax.random.uniform(key, (8 + points * points * 2,), jnp.float32)
+    chance, position, shifts = draws[:5], draws[5:8], draws[8:]
 
     def within(value, low, high):
         return low + value * (high - low)
@@ -73,10 +74,7 @@ def draw_warp(key: PRNGKey, *, settings: AugmentSettings, crop_px: int) -> Warp:
         [settings.flip_rows_probability, settings.flip_columns_probability], np.float32
     )
     mirror = jnp.where(chance[3:] < flips, -1.0, 1.0)
-    points = num_control_points(crop_px, grid_px=settings.elastic_grid_px)
-    control_px = limit_px * jax.random.uniform(
-        control_key, (points, points, 2), jnp.float32, minval=-1.0, maxval=1.0
-    )
+    control_px = limit_px * (2 * shifts.reshape(points, points, 2) - 1)
     return Warp(angle_rad, scale, mirror.astype(jnp.float32), control_px)
 
 
@@ -118,45 +116,46 @@ def sampling_coordinates(
 def bspline_field(
     control: Float[Array, "gh gw 2"], *, size_px: int, grid_px: int
 ) -> Float[Array, "2 y x"]:
-    """The smooth field through a coarse grid: uniform cubic B-splines along both axes.
+    """The smooth field of a coarse grid: uniform cubic B-splines along both axes.
 
-    Pixel p lies at p / grid_px + 1 on the grid of control points.
+    Pixel p lies at ``p / grid_px + 1`` on the grid of control points.
 
     Args:
         control: Shifts at the control points, `num_control_points` along each side.
         size_px: Side of the field.
         grid_px: Distance of the control points in pixels.
     """
-    field = jnp.moveaxis(control, -1, 0)
-    for axis in (1, 2):
-        field = _refine(field, axis=axis, grid_px=grid_px)
-        field = jax.lax.slice_in_dim(field, 0, size_px, axis=axis)
-    return field
+    basis = _bspline_basis(size_px, grid_px=grid_px)
+    coarse = jnp.moveaxis(control, -1, 0)
+    # Sums of outer products, not two dots: as fast, and a dot adds in another order for
+    # another batch size, so that an example would not have the same bits in any batch.
+    rows = sum(
+        coarse[:, None, point, :] * basis[None, :, point, None]
+        for point in range(basis.shape[1])
+    )
+    # Without the barrier the first sum is computed anew in each term of the second.
+    rows = jax.lax.optimization_barrier(rows)
+    return sum(
+        rows[:, :, point, None] * basis[None, None, :, point]
+        for point in range(basis.shape[1])
+    )
 
 
-def _refine(coarse: Array, *, axis: int, grid_px: int) -> Array:
-    """`grid_px` samples in each cell of one axis; sums of shifted products, no dot.
-
-    A dot may add in another order for another batch size; these sums do not.
-    """
-    t = np.arange(grid_px, dtype=np.float64) / grid_px
-    weights = [
-        (1 - t) ** 3 / 6,
-        (3 * t**3 - 6 * t**2 + 4) / 6,
-        (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6,
-        t**3 / 6,
-    ]
-    cells = coarse.shape[axis] - 3
-    spread = [1] * (coarse.ndim + 1)
-    spread[axis + 1] = grid_px
-    fine = 0.0
+def _bspline_basis(size_px: int, *, grid_px: int) -> Float[np.ndarray, "p g"]:
+    """The weight of each control point at each pixel of one axis."""
+    position = np.arange(size_px) / grid_px
+    cell = position.astype(int)
+    t = position - cell
+    basis = np.zeros((size_px, num_control_points(size_px, grid_px=grid_px)))
+    weights = (
+        (1 - t) ** 3,
+        3 * t**3 - 6 * t**2 + 4,
+        -3 * t**3 + 3 * t**2 + 3 * t + 1,
+        t**3,
+    )
     for tap, weight in enumerate(weights):
-        part = jax.lax.slice_in_dim(coarse, tap, tap + cells, axis=axis)
-        part = jnp.expand_dims(part, axis + 1)
-        fine = fine + part * weight.astype(np.float32).reshape(spread)
-    shape = list(coarse.shape)
-    shape[axis] = cells * grid_px
-    return jnp.reshape(fine, shape)
+        basis[np.arange(size_px), cell + tap] = weight / 6
+    return basis.astype(np.float32)
 
 
 def sample_linear(
@@ -181,13 +180,18 @@ def sample_linear(
         (position - low)[..., None]
         for position, low in zip(coordinates, corner, strict=True)
     )
+    # Single numbers are gathered, not pixels of c: measured 1.6 times as fast on CPU.
     index = corner[0].astype(jnp.int32) * width + corner[1].astype(jnp.int32)
-    pixels = stored.reshape(height * width, channels)
+    index = (
+        index[..., None] * channels + np.arange(channels, dtype=np.int32)[None, None]
+    )
+    values = stored.reshape(-1)
 
-    def tap(step: int) -> Array:
+    def tap(pixels: int) -> Array:
         # On the last row and column the next pixel is another one or clipped, and has
         # weight 0.
-        return pixels.at[index + step].get(mode="clip").astype(jnp.float32)
+        taken = values.at[index + pixels * channels].get(mode="clip")
+        return taken.astype(jnp.float32)
 
     # In this form weight 0 returns the pixel's own bits, and a value never leaves the
     # range of whole-numbered pixels.
