@@ -8,14 +8,14 @@ only its pixels are computed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
+from liverjax.cohort.schema import ArraySpec
 from liverjax.data import warp as warping
 from liverjax.data.augment_settings import AugmentSettings
 from liverjax.data.warp import PRNGKey
@@ -23,40 +23,30 @@ from liverjax.data.warp import PRNGKey
 # Two streams of a key, so that intensity changes leave the warp as it is.
 WARP, INTENSITY = 0, 1
 
+DECLARATIONS = (("intensity", "linear"), ("intensity", "nearest"), ("label", "nearest"))
+
 Arrays = Mapping[str, Shaped[Array, "..."] | Shaped[np.ndarray, "..."]]
-
-
-@runtime_checkable
-class Declared(Protocol):
-    """What augmentation asks of an array's declaration (`cohort.schema.ArraySpec`).
-
-    Attributes:
-        kind: `intensity` or `label`.
-        interpolation: `linear` or `nearest`.
-    """
-
-    kind: str
-    interpolation: str
 
 
 def augment(
     key: PRNGKey,
     arrays: Arrays,
     *,
-    specs: Mapping[str, Declared],
+    specs: Sequence[ArraySpec],
     settings: AugmentSettings,
     crop_px: int,
 ) -> dict[str, Array]:
     """One example's arrays after one random warp, cropped to `crop_px`.
 
-    Intensities come out as float32 in [0, 1]: integer types are divided by their
-    largest value (uint8 by 255), float types are taken to be in [0, 1] already.
+    Intensities come out as float32 in [0, 1]: unsigned integers are divided by their
+    largest value (uint8 by 255), floats are taken to be in [0, 1] already.
     Labels keep their type. With every probability at 0 the result is `center_crop`'s.
 
     Args:
         key: A threefry key of this example alone; it decides everything random.
         arrays: By name, ``(h, w, c)`` or ``(d, h, w, c)``, all of one h and w.
-        specs: The declaration of each array; further declarations are ignored.
+        specs: The declaration of each array, as the cohort has them; their shapes are
+            not used, and further declarations are ignored.
         settings: Ranges and probabilities.
         crop_px: Side of the square crop in pixels, at most h and w.
 
@@ -64,30 +54,30 @@ def augment(
         ValueError: If an array is not declared, is declared with an unknown kind or
             interpolation, or does not fit the others or the crop.
     """
-    arrays = {name: jnp.asarray(array) for name, array in arrays.items()}
-    stored_px = _checked_size(arrays, specs=specs, crop_px=crop_px)
-    if settings.warps:
+    by_name = {spec.name: spec for spec in specs}
+    stored, stored_px = _checked(arrays, specs=by_name, crop_px=crop_px)
+    if not settings.warps:
+        out = center_crop(stored, specs=specs, crop_px=crop_px)
+    else:
         coordinates = sampling_coordinates(
             key, settings=settings, stored_px=stored_px, crop_px=crop_px
         )
         # Computed once, not again for each tap of each array.
         coordinates = jax.lax.optimization_barrier(coordinates)
-        cropped = {
-            name: _sample(array, coordinates, interpolation=specs[name].interpolation)
-            for name, array in arrays.items()
+        out = {
+            name: _scaled(
+                _sample(array, coordinates, spec=by_name[name]),
+                kind=by_name[name].kind,
+                stored_dtype=array.dtype,
+            )
+            for name, array in stored.items()
         }
-    else:
-        cropped = {
-            name: _crop(array, crop_px=crop_px) for name, array in arrays.items()
-        }
-    out = _scaled(cropped, stored=arrays, specs=specs)
     intensity_key = jax.random.fold_in(key, INTENSITY)
     # Names in order, so that the keys do not depend on how the dict was built.
-    for index, name in enumerate(sorted(out)):
-        if specs[name].kind == "intensity":
-            out[name] = change_intensity(
-                jax.random.fold_in(intensity_key, index), out[name], settings=settings
-            )
+    intensities = sorted(name for name in out if by_name[name].kind == "intensity")
+    for index, name in enumerate(intensities):
+        name_key = jax.random.fold_in(intensity_key, index)
+        out[name] = change_intensity(name_key, out[name], settings=settings)
     return out
 
 
@@ -107,7 +97,7 @@ def sampling_coordinates(
         crop_px: Side of the square crop.
     """
     warp_key = jax.random.fold_in(key, WARP)
-    return warping.sampling_coordinates(
+    return warping.warp_coordinates(
         warping.draw_warp(warp_key, settings=settings, crop_px=crop_px),
         stored_px=stored_px,
         crop_px=crop_px,
@@ -116,7 +106,7 @@ def sampling_coordinates(
 
 
 def center_crop(
-    arrays: Arrays, *, specs: Mapping[str, Declared], crop_px: int
+    arrays: Arrays, *, specs: Sequence[ArraySpec], crop_px: int
 ) -> dict[str, Array]:
     """One example's arrays without augmentation, as evaluation sees them.
 
@@ -124,16 +114,23 @@ def center_crop(
 
     Args:
         arrays: By name, ``(h, w, c)`` or ``(d, h, w, c)``, all of one h and w.
-        specs: The declaration of each array; further declarations are ignored.
+        specs: The declaration of each array, as the cohort has them; their shapes are
+            not used, and further declarations are ignored.
         crop_px: Side of the square crop in pixels, at most h and w.
 
     Raises:
         ValueError: As in `augment`.
     """
-    arrays = {name: jnp.asarray(array) for name, array in arrays.items()}
-    _checked_size(arrays, specs=specs, crop_px=crop_px)
-    cropped = {name: _crop(array, crop_px=crop_px) for name, array in arrays.items()}
-    return _scaled(cropped, stored=arrays, specs=specs)
+    by_name = {spec.name: spec for spec in specs}
+    stored, _ = _checked(arrays, specs=by_name, crop_px=crop_px)
+    return {
+        name: _scaled(
+            _crop(array, crop_px=crop_px),
+            kind=by_name[name].kind,
+            stored_dtype=array.dtype,
+        )
+        for name, array in stored.items()
+    }
 
 
 def change_intensity(
@@ -177,8 +174,8 @@ def change_intensity(
     return jnp.clip(image, 0.0, 1.0)
 
 
-def _sample(array: Array, coordinates: Array, *, interpolation: str) -> Array:
-    if interpolation == "linear":
+def _sample(array: Array, coordinates: Array, *, spec: ArraySpec) -> Array:
+    if spec.interpolation == "linear":
         sample = warping.sample_linear
     else:
         sample = warping.sample_nearest
@@ -194,53 +191,46 @@ def _crop(array: Array, *, crop_px: int) -> Array:
     return array
 
 
-def _scaled(
-    cropped: dict[str, Array],
-    *,
-    stored: dict[str, Array],
-    specs: Mapping[str, Declared],
-) -> dict[str, Array]:
+def _scaled(array: Array, *, kind: str, stored_dtype: np.dtype) -> Array:
     """Intensities as float32 in [0, 1] by their stored type, labels as they are."""
-    out = {}
-    for name, array in cropped.items():
-        if specs[name].kind == "intensity":
-            dtype = stored[name].dtype
-            top = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1
-            array = array.astype(jnp.float32) * np.float32(1 / top)
-        out[name] = array
-    return out
+    if kind == "label":
+        return array
+    whole = np.issubdtype(stored_dtype, np.integer)
+    # A product, since XLA turns a division by a constant into one only when it compiles
+    # both together: jitted and unjitted would differ.
+    factor = np.float32(1 / np.iinfo(stored_dtype).max if whole else 1)
+    return array.astype(jnp.float32) * factor
 
 
-def _checked_size(
-    arrays: dict[str, Array], *, specs: Mapping[str, Declared], crop_px: int
-) -> tuple[int, int]:
-    """The common (h, w) of the arrays, after checking each against its declaration."""
-    sizes = {}
+def _checked(
+    arrays: Arrays, *, specs: Mapping[str, ArraySpec], crop_px: int
+) -> tuple[dict[str, Array], tuple[int, int]]:
+    """The arrays on the device and their (h, w), if declarations and crop fit them."""
     for name, array in arrays.items():
         if name not in specs:
             raise ValueError(
                 f"array {name!r} is not declared; declared are {sorted(specs)}"
             )
-        pair = (specs[name].kind, specs[name].interpolation)
-        allowed = (
-            ("intensity", "linear"),
-            ("intensity", "nearest"),
-            ("label", "nearest"),
-        )
-        if pair not in allowed:
+        found = (specs[name].kind, specs[name].interpolation)
+        if found not in DECLARATIONS:
             raise ValueError(
-                f"array {name!r} is declared as {pair}; expected (kind, interpolation) "
-                f"to be one of {allowed}"
+                f"array {name!r} is declared with (kind, interpolation) = {found}; "
+                f"expected one of {DECLARATIONS}"
             )
         if array.ndim not in (3, 4):
             raise ValueError(
                 f"array {name!r} has shape {array.shape}; expected (h, w, c) or "
                 "(d, h, w, c) of one example (vmap over the batch)"
             )
-        sizes[name] = array.shape[-3:-1]
+        if found[0] == "intensity" and np.issubdtype(array.dtype, np.signedinteger):
+            raise ValueError(
+                f"array {name!r} holds intensities as {array.dtype}; expected an "
+                "unsigned or a float type, whose range is known"
+            )
+    sizes = {name: tuple(array.shape[-3:-1]) for name, array in arrays.items()}
     if len(set(sizes.values())) != 1:
         raise ValueError(f"arrays differ in height and width: {sizes}")
     size = next(iter(sizes.values()))
     if not 1 <= crop_px <= min(size):
         raise ValueError(f"crop_px is {crop_px}; the arrays are stored with {size} px")
-    return size
+    return {name: jnp.asarray(array) for name, array in arrays.items()}, size

@@ -35,7 +35,7 @@ class Warp(NamedTuple):
 
     angle_rad: Float[Array, ""]
     scale: Float[Array, ""]
-    mirror: Float[Array, "2"]
+    mirror: Float[Array, "axis=2"]
     control_px: Float[Array, "gh gw 2"]
 
 
@@ -83,7 +83,7 @@ def num_control_points(crop_px: int, *, grid_px: int) -> int:
     return -(-crop_px // grid_px) + 3
 
 
-def sampling_coordinates(
+def warp_coordinates(
     warp: Warp, *, stored_px: tuple[int, int], crop_px: int, grid_px: int
 ) -> Float[Array, "2 y x"]:
     """Where in the stored array each pixel of the crop comes from.
