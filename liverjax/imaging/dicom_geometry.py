@@ -29,13 +29,13 @@ TILT_TOLERANCE_DEG = 0.5
 COSINE_TOLERANCE = 1e-3
 
 
-def normal(orientation: tuple[float, ...]) -> Float[np.ndarray, "3"]:
+def normal(orientation: tuple[float, ...]) -> Float[np.ndarray, " 3"]:
     """Unit vector across the slices, LPS: row cosines x column cosines."""
     cross = np.cross(orientation[:3], orientation[3:])
     return cross / np.linalg.norm(cross)
 
 
-def heights_mm(frames: Sequence[Frame]) -> Float[np.ndarray, "n"]:
+def heights_mm(frames: Sequence[Frame]) -> Float[np.ndarray, " n"]:
     """Positions of slices along the first one's normal, in their given order."""
     across = normal(_orientation(frames[0]))
     return np.array([np.dot(_position(frame), across) for frame in frames])
@@ -73,7 +73,7 @@ def check_slices(frames: Sequence[Frame], *, modality: str = "CT") -> list[Findi
     return findings + _check_positions(sort_slices(frames))
 
 
-def regular_spacing_mm(heights: Float[np.ndarray, "n"]) -> tuple[float, np.ndarray]:
+def regular_spacing_mm(heights: Float[np.ndarray, " n"]) -> tuple[float, np.ndarray]:
     """Slice spacing of sorted positions and each slice's place in a regular stack.
 
     Args:
@@ -88,10 +88,8 @@ def regular_spacing_mm(heights: Float[np.ndarray, "n"]) -> tuple[float, np.ndarr
     if places[-1] == 0:
         return typical, places
     centred = places - places.mean()
-    spacing = float(
-        np.dot(centred, heights - heights.mean()) / np.dot(centred, centred)
-    )
-    return spacing, places
+    rise = np.dot(centred, heights - heights.mean())
+    return float(rise / np.dot(centred, centred)), places
 
 
 def split_volumes(frames: Sequence[Frame]) -> list[tuple[str, list[Frame]]]:
@@ -221,7 +219,8 @@ def _check_headers(frames: Sequence[Frame], *, modality: str) -> list[Finding]:
     orientation = np.reshape(_orientation(frames[0]), (2, 3))
     if not np.allclose(orientation @ orientation.T, np.eye(2), atol=COSINE_TOLERANCE):
         note(
-            "no-position", "the cosines of ImageOrientationPatient are not orthonormal"
+            "no-position",
+            "ImageOrientationPatient is not two unit vectors at right angles",
         )
         return findings
     if not all(_same_orientation(frames[0], frame) for frame in frames):
@@ -279,13 +278,12 @@ def _check_positions(frames: Sequence[Frame]) -> list[Finding]:
         )
     findings += _check_tilt(frames)
     kept = np.concatenate([[True], gaps >= 1e-3])
-    spacing, places = regular_spacing_mm(heights[kept])
+    heights = heights[kept]
+    spacing, places = regular_spacing_mm(heights)
+    off = np.abs(heights - heights.mean() - spacing * (places - places.mean()))
     steps = np.diff(places)
-    off = np.abs(
-        heights[kept] - heights[kept].mean() - spacing * (places - places.mean())
-    )
     if (steps < 1).any() or off.max() > POSITION_TOLERANCE * spacing:
-        steps_mm = np.diff(heights[kept])
+        steps_mm = np.diff(heights)
         findings.append(
             Finding(
                 "uneven-spacing",
@@ -296,7 +294,7 @@ def _check_positions(frames: Sequence[Frame]) -> list[Finding]:
             )
         )
     elif (steps > 1).any():
-        after = heights[kept][:-1][steps > 1]
+        after = heights[:-1][steps > 1]
         findings.append(
             Finding(
                 "missing-slices",

@@ -71,7 +71,7 @@ TAGS = (
 )
 
 
-# Functional groups of enhanced multi-frame objects: keyword -> (sequence, keyword there).
+# Functional groups of enhanced objects: keyword -> (sequence, keyword there).
 GROUPS = {
     "ImagePositionPatient": ("PlanePositionSequence", "ImagePositionPatient"),
     "ImageOrientationPatient": ("PlaneOrientationSequence", "ImageOrientationPatient"),

@@ -145,7 +145,7 @@ class Tree:
 
     Attributes:
         series: Image volumes, those left out among them with a failed finding.
-        objects: Other DICOM objects (SEG, RTSTRUCT, SR, ...): path and name of the kind.
+        objects: Other DICOM objects (SEG, RTSTRUCT, SR): path and name of the kind.
         findings: Files that could not be read.
         other_files: Number of files that are no DICOM.
     """
@@ -233,7 +233,7 @@ def read_series(
     frames = [f for f, keep in zip(frames, first_of_position, strict=True) if keep]
     heights = heights[first_of_position]
     array = _stack(frames, modality=info.modality)
-    spacing, places = dicom_geometry.regular_spacing_mm(heights)
+    spacing, _ = dicom_geometry.regular_spacing_mm(heights)
     codes = {finding.code for finding in findings}
     if codes & {"missing-slices", "uneven-spacing"}:
         array = _interpolate_slices(array, heights=heights, spacing_mm=spacing)
@@ -406,9 +406,8 @@ def _interpolate_slices(
     """Slices at even distances, linear between their neighbours."""
     count = int(np.rint((heights[-1] - heights[0]) / spacing_mm)) + 1
     wanted = np.minimum(heights[0] + spacing_mm * np.arange(count), heights[-1])
-    below = np.clip(
-        np.searchsorted(heights, wanted, side="right") - 1, 0, len(array) - 2
-    )
+    below = np.searchsorted(heights, wanted, side="right") - 1
+    below = np.clip(below, 0, len(array) - 2)
     share = (wanted - heights[below]) / (heights[below + 1] - heights[below])
     share = share.astype(np.float32)[:, None, None]
     return array[below] * (1 - share) + array[below + 1] * share

@@ -102,8 +102,8 @@ def _check_dimensions(reader: sitk.ImageFileReader, *, path: pathlib.Path) -> No
     if len(size) > 3:
         raise ExaminationError(
             "four-dimensional",
-            f"{path}: {len(size)} dimensions {tuple(size)}; expected 3: write each time "
-            "point or phase to a file of its own and name it in its own column",
+            f"{path}: {len(size)} dimensions {tuple(size)}; expected 3: write each "
+            "time point or phase to a file of its own and name it in its own column",
         )
     if len(size) < 3 or min(size) == 1:
         raise ExaminationError(
@@ -131,8 +131,8 @@ def _open(path: pathlib.Path) -> BinaryIO:
     if zipped != path.name.lower().endswith(".gz"):
         raise ExaminationError(
             "not-an-image",
-            f"{path}: {'is' if zipped else 'is not'} gzip-compressed, against its name; "
-            "rename or export it again",
+            f"{path}: {'is' if zipped else 'is not'} gzip-compressed, against its "
+            "name; rename or export it again",
         )
     return gzip.open(path, "rb") if zipped else path.open("rb")
 
@@ -143,7 +143,7 @@ def _check_nifti(path: pathlib.Path) -> list[Finding]:
         with _open(path) as file:
             start = file.read(544)
             header = _parse_nifti(start, path=path)
-            shape = [n for n in header["dim"][1 : 1 + int(header["dim"][0])]]
+            shape = header["dim"][1 : 1 + header["dim"][0]]
             grids.check_size(tuple(int(n) for n in shape))
             data = math.prod(int(n) for n in shape) * header["bitpix"][0] // 8
             expected = int(header["vox_offset"][0]) + data
@@ -219,8 +219,8 @@ def _check_nifti_orientation(
             return [
                 Finding(
                     "conflicting-orientation",
-                    f"sform and qform place the scan's corners {apart_mm:.1f} mm apart; "
-                    "correct the one that is wrong",
+                    f"sform and qform place the scan's corners {apart_mm:.1f} mm "
+                    "apart; correct the one that is wrong",
                     FAILED,
                 )
             ]
@@ -243,10 +243,8 @@ def _forms_apart_mm(
     pixdim = np.array(header["pixdim"][1:4])
     pixdim[2] *= -1 if header["pixdim"][0] < 0 else 1
     qform = np.column_stack([rotation * pixdim, offset])
-    ends = np.array(np.meshgrid(*[(0, n - 1) for n in header["dim"][1:4]])).reshape(
-        3, 8
-    )
-    corners = np.vstack([ends, np.ones(8)])
+    ends = np.meshgrid(*[(0, n - 1) for n in header["dim"][1:4]])
+    corners = np.vstack([np.reshape(ends, (3, 8)), np.ones(8)])
     return float(np.abs((sform - qform) @ corners).max())
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Collection
 
-import numpy as np
 import SimpleITK as sitk
 
 from liverjax.imaging import grids, plausibility, series, volume_files
@@ -75,8 +74,8 @@ def _read_dicom(
         raise ExaminationError(
             "several-series" if usable else "no-usable-series",
             f"{len(usable)} usable series, expected exactly one: "
-            f"{'; '.join(_described(info) for info in tree.series)}. Give a folder that "
-            "holds one, or convert with python -m data_prep.dicom",
+            f"{'; '.join(_described(info) for info in tree.series)}. Give a folder "
+            "that holds one, or convert with python -m data_prep.dicom",
         )
     return series.read_series(usable[0], allow=allow)
 
