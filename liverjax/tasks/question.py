@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -19,6 +19,7 @@ class Outcome(NamedTuple):
     probs: Any = None
 
 
+@runtime_checkable
 class Task(Protocol):
     """A clinical question. Frozen dataclasses; no jax, no files.
 
