@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
@@ -37,6 +36,7 @@ __all__ = [
     "FlowStep",
     "Manifest",
     "MaskSource",
+    "examine_manifest",
     "read_manifest",
 ]
 
@@ -95,6 +95,36 @@ def read_manifest(
         InputError: Lists every problem with line, subject, column, value, what was
             expected and how to mend it.
     """
+    manifest, problems = examine_manifest(
+        path,
+        recipe=recipe,
+        task=task,
+        dialect=dialect,
+        require_mask=require_mask,
+        check_files=check_files,
+        check_content=check_content,
+    )
+    raise_all(problems, title=f"{path}")
+    return manifest
+
+
+def examine_manifest(
+    path: pathlib.Path,
+    *,
+    recipe: Recipe,
+    task: Label | None,
+    dialect: Dialect | None = None,
+    require_mask: bool = True,
+    check_files: bool = True,
+    check_content: bool = True,
+) -> tuple[Manifest, list[str]]:
+    """Returns what can be read of a manifest, and its problems instead of raising them.
+
+    Arguments are those of `read_manifest`.
+
+    Raises:
+        InputError: If the file is no table with rows.
+    """
     dialect = dialect or Dialect()
     table = read_table(path, dialect=dialect)
     if not table.rows:
@@ -114,17 +144,17 @@ def read_manifest(
     if check_files and check_content:
         problems += checks.same_content_problems(rows)
     before, wrong = _read_flow(path.parent / "exclusions.csv", rows=rows)
-    raise_all(problems + wrong, title=f"{path}")
+    problems += wrong
     excluded = {
         row.line: Exclusion(row, *why)
         for row in rows
         if (why := _lack(row, recipe=recipe, task=task, require_mask=require_mask))
     }
     usable = [row for row in rows if row.line not in excluded]
-    others, problems = checks.other_visits(usable, rule=recipe.visit_rule)
-    raise_all(problems, title=f"{path}")
+    others, wrong = checks.other_visits(usable, rule=recipe.visit_rule)
+    problems += wrong
     excluded |= {one.examination.line: one for one in others}
-    return Manifest(
+    manifest = Manifest(
         path=path,
         columns=table.columns,
         examinations=tuple(row for row in rows if row.line not in excluded),
@@ -132,6 +162,7 @@ def read_manifest(
         before=before,
         warnings=tuple(checks.warnings(rows)),
     )
+    return manifest, problems
 
 
 def _read_rows(
@@ -349,10 +380,8 @@ def _lack(
     ]
     if absent:
         return "no-image", f"required image {', '.join(absent)} is empty"
-    if task is not None:
-        column = task.target_column
-        if math.isnan(task.parse(examination.cells[column])):
-            return "no-label", f"{column} is empty"
+    if task is not None and not examination.cells.get(task.target_column):
+        return "no-label", f"{task.target_column} is empty"
     if require_mask and recipe.reference not in examination.masks:
         return "no-mask", f"mask_{recipe.reference} (liver) is empty"
     return None
