@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from liverjax.cohort import manifest_checks as checks
+from liverjax.cohort import manifest_columns as columns
 from liverjax.cohort.examination import (
     Examination,
     Exclusion,
@@ -20,10 +21,7 @@ from liverjax.cohort.table_text import (
     Dialect,
     Table,
     TableRow,
-    holds_date,
     is_numeric_column,
-    missing_units,
-    near_names,
     number,
     read_table,
 )
@@ -41,18 +39,6 @@ __all__ = [
 ]
 
 ORDERS = ("file_order", "z_up", "z_down")
-# Other words that people use for a channel, for the hint at a missing column.
-_CHANNEL_WORDS = {
-    "native": ("plain", "unenhanced", "non_contrast", "nc", "pre", "precontrast"),
-    "arterial": ("art", "ap", "late_arterial"),
-    "venous": ("portal", "portal_venous", "pv", "pvp", "pvv", "portalvenous"),
-    "subject": ("id", "patient", "patient_id", "case", "subject_id", "pid"),
-}
-_IMAGE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd", ".dcm", ".png")
-_KEYS = ("subject", "visit", "set", "site")
-_MASK_COLUMN = re.compile(r"(?P<organ>mask|spleen_mask)_(?P<channel>.+?)")
-# mask_source is a remark (tool, reader, phase), not a file.
-_REMARKS = ("mask_source",)
 
 
 @runtime_checkable
@@ -129,10 +115,13 @@ def examine_manifest(
     table = read_table(path, dialect=dialect)
     if not table.rows:
         raise InputError(f"{path}: a header without rows; one row an examination")
-    problems = _column_problems(
-        table.columns, recipe=recipe, task=task, require_mask=require_mask
+    problems = columns.column_problems(
+        table.columns,
+        recipe=recipe,
+        label=task.target_column if task else None,
+        require_mask=require_mask,
     )
-    problems += _date_problems(table)
+    problems += columns.date_problems(table)
     rows, wrong = _read_rows(
         table, recipe=recipe, task=task, dialect=dialect, check_files=check_files
     )
@@ -176,10 +165,10 @@ def _read_rows(
     numbers = [c for c in table.columns if is_numeric_column(c)]
     if task is not None and task.target_column in table.columns:
         numbers.append(task.target_column)
-    hidden = _path_columns(table, recipe=recipe)
+    hidden = columns.path_columns(table, recipe=recipe)
     rows, problems = [], []
     for row in table.rows:
-        found = _number_problems(row, columns=numbers, task=task, dialect=dialect)
+        found = _number_problems(row, numeric=numbers, task=task, dialect=dialect)
         plain = TableRow(row.line, _plain_numbers(row.cells, numbers, dialect))
         examination, wrong = _read_row(
             plain, folder=table.path.parent, recipe=recipe, hidden=hidden
@@ -199,75 +188,11 @@ def _read_rows(
     return rows, problems
 
 
-def _column_problems(
-    columns: Sequence[str],
-    *,
-    recipe: Recipe,
-    task: Label | None,
-    require_mask: bool,
-) -> list[str]:
-    needed = {"subject": "a name of the patient, never a hospital number"}
-    for channel in recipe.channels:
-        if channel not in recipe.optional_channels:
-            needed[channel] = "a NIfTI file or a DICOM series folder a row"
-    if require_mask:
-        needed[f"mask_{recipe.reference}"] = "the liver mask of that image"
-    if task is not None:
-        needed[task.target_column] = "the label"
-    problems = [
-        f"column {name!r} is missing: {what}"
-        f"{near_names(name, columns, also=_CHANNEL_WORDS.get(name, ()))}; the table "
-        f"has {list(columns)}"
-        for name, what in needed.items()
-        if name not in columns
-    ]
-    problems += [
-        f"column {name!r} does not say its unit; name it {' or '.join(choice)}"
-        for name, choice in missing_units(columns).items()
-    ]
-    for name in columns:
-        base = re.sub(r"_(order|segment)$", "", name)
-        if base == name or not _MASK_COLUMN.fullmatch(base):
-            continue
-        if base not in columns:
-            problems.append(f"column {name!r} belongs to no column {base!r}")
-    return problems
-
-
-def _date_problems(table: Table) -> list[str]:
-    problems = []
-    for column in table.columns:
-        lines = [row.line for row in table.rows if holds_date(row.cells[column])]
-        if lines:
-            problems.append(
-                f"column {column!r} holds calendar dates (first in line {lines[0]}, "
-                f"{len(lines)} in all), which must not travel with a cohort; write "
-                "days from one index day of the subject (exam_day, reference_day) or "
-                "remove the column"
-            )
-    return problems
-
-
-def _path_columns(table: Table, *, recipe: Recipe) -> set[str]:
-    """Columns of files that this study does not use; they are not kept."""
-    hidden = set()
-    for column in table.columns:
-        cells = [row.cells[column] for row in table.rows if row.cells[column]]
-        is_mask = column not in _REMARKS and _MASK_COLUMN.fullmatch(column)
-        if is_mask or (
-            cells
-            and column not in (*_KEYS, *recipe.channels)
-            and all(cell.lower().endswith(_IMAGE_SUFFIXES) for cell in cells)
-        ):
-            hidden.add(column)
-    return hidden
-
-
 def _number_problems(
-    row: TableRow, *, columns: Sequence[str], task: Label | None, dialect: Dialect
+    row: TableRow, *, numeric: Sequence[str], task: Label | None, dialect: Dialect
 ) -> list[str]:
     problems = []
-    for column in columns:
+    for column in numeric:
         is_label = task is not None and column == task.target_column
         cell = row.cells[column]
         # A label may be a word; what it may be, the task says.
@@ -281,12 +206,12 @@ def _number_problems(
 
 
 def _plain_numbers(
-    cells: Mapping[str, str], columns: Sequence[str], dialect: Dialect
+    cells: Mapping[str, str], numeric: Sequence[str], dialect: Dialect
 ) -> dict[str, str]:
     if dialect.decimal == ".":
         return dict(cells)
     return {
-        name: cell.replace(dialect.decimal, ".") if name in columns else cell
+        name: cell.replace(dialect.decimal, ".") if name in numeric else cell
         for name, cell in cells.items()
     }
 
@@ -321,7 +246,7 @@ def _read_row(
             cells, folder=folder, organ=organ, channels=recipe.channels
         )
         problems += wrong
-    used = {*_KEYS, *recipe.channels} | hidden
+    used = {*columns.KEYS, *recipe.channels} | hidden
     examination = Examination(
         subject=subject,
         visit=visit,
