@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection, Iterable
 
 from liverjax.errors import InputError
 
@@ -39,3 +40,31 @@ class ExaminationError(InputError):
     def __reduce__(self) -> tuple[type, tuple[str, str]]:
         """Survives the way back from a worker process."""
         return type(self), (self.finding.code, self.finding.text)
+
+
+def settle(
+    findings: Iterable[Finding], *, allow: Collection[str] = (), where: str = ""
+) -> tuple[Finding, ...]:
+    """Returns the findings when none stops the examination.
+
+    Args:
+        findings: What was noticed; a failed one whose code is in ``allow`` is kept as a
+            warning that says so.
+        allow: Codes that the user takes responsibility for.
+        where: Path or name put before the text of the error.
+
+    Raises:
+        ExaminationError: If a failed finding is left; its code is the first one's, its
+            text holds all of them.
+    """
+    settled = [
+        dataclasses.replace(item, level=WARNING, text=f"{item.text} (allowed by name)")
+        if item.level == FAILED and item.code in allow
+        else item
+        for item in findings
+    ]
+    failed = [item for item in settled if item.level == FAILED]
+    if failed:
+        text = "; ".join(item.text for item in failed)
+        raise ExaminationError(failed[0].code, f"{where}: {text}" if where else text)
+    return tuple(settled)

@@ -1,0 +1,320 @@
+"""Headers of DICOM images: an allow-list of tags, a frozen record a frame.
+
+Only the tags named here are read; free text stays out of findings and logs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import zlib
+from typing import Any
+
+import pydicom
+import pydicom.filereader
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from liverjax.imaging.findings import ExaminationError
+
+TAGS = (
+    "SpecificCharacterSet",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+    "PatientID",
+    "AccessionNumber",
+    "StudyDate",
+    "StudyTime",
+    "SeriesTime",
+    "AcquisitionTime",
+    "ContentTime",
+    "Modality",
+    "Manufacturer",
+    "ManufacturerModelName",
+    "MagneticFieldStrength",
+    "SeriesNumber",
+    "SeriesDescription",
+    "ProtocolName",
+    "ImageType",
+    "ContrastBolusAgent",
+    "ConvolutionKernel",
+    "KVP",
+    "SliceThickness",
+    "GantryDetectorTilt",
+    "AcquisitionNumber",
+    "InstanceNumber",
+    "TemporalPositionIdentifier",
+    "TriggerTime",
+    "EchoTime",
+    "DiffusionBValue",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "PatientPosition",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+)
+
+
+# Functional groups of enhanced objects: keyword -> (sequence, keyword there).
+GROUPS = {
+    "ImagePositionPatient": ("PlanePositionSequence", "ImagePositionPatient"),
+    "ImageOrientationPatient": ("PlaneOrientationSequence", "ImageOrientationPatient"),
+    "PixelSpacing": ("PixelMeasuresSequence", "PixelSpacing"),
+    "SliceThickness": ("PixelMeasuresSequence", "SliceThickness"),
+    "RescaleSlope": ("PixelValueTransformationSequence", "RescaleSlope"),
+    "RescaleIntercept": ("PixelValueTransformationSequence", "RescaleIntercept"),
+    "TemporalPositionIdentifier": ("FrameContentSequence", "TemporalPositionIndex"),
+    "AcquisitionNumber": ("FrameContentSequence", "FrameAcquisitionNumber"),
+    "AcquisitionTime": ("FrameContentSequence", "FrameAcquisitionDateTime"),
+    "EchoTime": ("MREchoSequence", "EffectiveEchoTime"),
+    "DiffusionBValue": ("MRDiffusionSequence", "DiffusionBValue"),
+}
+FRAME_TYPES = ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence")
+
+# What tells the volumes inside one series apart, most telling first.
+SPLITTERS = (
+    "TemporalPositionIdentifier",
+    "DiffusionBValue",
+    "EchoTime",
+    "ImageType",
+    "AcquisitionNumber",
+    "TriggerTime",
+    "AcquisitionTime",
+    "ContentTime",
+)
+
+# More than any scanner writes; a deflated file that unfolds further is an attack.
+MAX_INFLATED_BYTES = 2**32
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """One slice of pixels: where it lies in a file and in the patient.
+
+    Attributes:
+        path: Its file.
+        index: Frame number in the file, 0 for a file of one slice.
+        sop_uid: SOPInstanceUID of the file.
+        patient_id: PatientID, empty if absent.
+        instance: InstanceNumber, or the frame's number in an enhanced object.
+        position_mm: Centre of the first pixel, LPS (x, y, z); None if absent.
+        orientation: Cosines along a row, then along a column; None if absent.
+        spacing_mm: Between rows, between columns; None if absent.
+        shape: Rows, columns.
+        slope: RescaleSlope; None if absent.
+        intercept: RescaleIntercept; None if absent.
+        padding: Lowest and highest stored value that mean "outside the scan"; None if
+            absent.
+        thickness_mm: SliceThickness; None if absent.
+        frame_of_reference: FrameOfReferenceUID, empty if absent.
+        image_type: ImageType, upper case.
+        splitters: Values of `SPLITTERS` as text, empty where absent.
+    """
+
+    path: pathlib.Path
+    index: int
+    sop_uid: str
+    patient_id: str
+    instance: int | None
+    position_mm: tuple[float, ...] | None
+    orientation: tuple[float, ...] | None
+    spacing_mm: tuple[float, ...] | None
+    shape: tuple[int, int]
+    slope: float | None
+    intercept: float | None
+    padding: tuple[int, int] | None
+    thickness_mm: float | None
+    frame_of_reference: str
+    image_type: tuple[str, ...]
+    splitters: tuple[str, ...]
+
+
+def read_header(path: pathlib.Path) -> pydicom.Dataset | None:
+    """Returns the allowed tags of a DICOM file, or None if the file is another kind.
+
+    Pixels are not read.
+
+    Raises:
+        ExaminationError: ``truncated`` if the header ends in its middle, ``too-large``
+            if a deflated file unfolds beyond 4 GiB.
+    """
+    with path.open("rb") as file:
+        start = file.read(132)
+    has_preamble = start[128:132] == b"DICM"
+    # Files without the preamble start with a group-8 element.
+    if not has_preamble and not (start[:2] == b"\x08\x00" and start[3:4] == b"\x00"):
+        return None
+    try:
+        if has_preamble:
+            _check_inflated_size(path)
+        dataset = pydicom.dcmread(
+            path,
+            stop_before_pixels=True,
+            specific_tags=list(TAGS),
+            force=not has_preamble,
+        )
+        complete = bool(dataset.get("SOPClassUID"))
+    except (EOFError, OSError, ValueError, TypeError, KeyError, zlib.error) as error:
+        if isinstance(error, ExaminationError):
+            raise
+        complete = False
+    if complete:
+        return dataset
+    if not has_preamble:
+        return None
+    if _is_directory(path):
+        return None
+    raise ExaminationError(
+        "truncated", f"{path.name}: the DICOM header is not whole; copy the file again"
+    )
+
+
+def read_frames(dataset: pydicom.Dataset, *, path: pathlib.Path) -> list[Frame]:
+    """Returns the slices that a file holds: one, or those of an enhanced object.
+
+    Args:
+        dataset: Its header, from `read_header`.
+        path: Its file.
+    """
+    per_frame = dataset.get("PerFrameFunctionalGroupsSequence")
+    if not per_frame:
+        return [_frame(dataset, groups=(), path=path, index=0)]
+    shared = list(dataset.get("SharedFunctionalGroupsSequence") or ())
+    return [
+        _frame(dataset, groups=(group, *shared), path=path, index=index)
+        for index, group in enumerate(per_frame)
+    ]
+
+
+def text(dataset: pydicom.Dataset, keyword: str) -> str:
+    """Returns a tag's value as stripped text, several values joined by a backslash."""
+    value = dataset.get(keyword)
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value.strip()
+    try:
+        return "\\".join(str(item).strip() for item in value)
+    except TypeError:
+        return str(value).strip()
+
+
+def number(dataset: pydicom.Dataset, keyword: str) -> float | None:
+    """Returns a tag's value as a number, None if absent or no number."""
+    return _numbers(dataset.get(keyword), count=1, first=True)
+
+
+def _frame(
+    dataset: pydicom.Dataset,
+    *,
+    groups: tuple[Any, ...],
+    path: pathlib.Path,
+    index: int,
+) -> Frame:
+    def value(keyword: str) -> Any:
+        sequence, inner = GROUPS.get(keyword, ("", ""))
+        for group in groups:
+            items = group.get(sequence) if sequence else None
+            if items and items[0].get(inner) is not None:
+                return items[0].get(inner)
+        return dataset.get(keyword)
+
+    image_type = dataset.get("ImageType")
+    for group in groups:
+        for sequence in FRAME_TYPES:
+            if group.get(sequence) and group.get(sequence)[0].get("FrameType"):
+                image_type = group.get(sequence)[0].get("FrameType")
+    kinds = tuple(str(item).strip().upper() for item in _items(image_type))
+
+    def splitter(keyword: str) -> str:
+        if keyword == "ImageType":
+            return "\\".join(kinds)
+        # The content time of an enhanced object is that of the whole file.
+        if groups and keyword in ("ContentTime", "TriggerTime"):
+            return ""
+        return "\\".join(str(item).strip() for item in _items(value(keyword)))
+
+    instance = _numbers(dataset.get("InstanceNumber"), count=1, first=True)
+    return Frame(
+        path=path,
+        index=index,
+        sop_uid=text(dataset, "SOPInstanceUID"),
+        patient_id=text(dataset, "PatientID"),
+        instance=index + 1 if groups else None if instance is None else int(instance),
+        position_mm=_numbers(value("ImagePositionPatient"), count=3),
+        orientation=_numbers(value("ImageOrientationPatient"), count=6),
+        spacing_mm=_numbers(value("PixelSpacing"), count=2),
+        shape=(int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)),
+        slope=_numbers(value("RescaleSlope"), count=1, first=True),
+        intercept=_numbers(value("RescaleIntercept"), count=1, first=True),
+        padding=_padding(dataset),
+        thickness_mm=_numbers(value("SliceThickness"), count=1, first=True),
+        frame_of_reference=text(dataset, "FrameOfReferenceUID"),
+        image_type=kinds,
+        splitters=tuple(splitter(keyword) for keyword in SPLITTERS),
+    )
+
+
+def _padding(dataset: pydicom.Dataset) -> tuple[int, int] | None:
+    value = number(dataset, "PixelPaddingValue")
+    if value is None:
+        return None
+    limit = number(dataset, "PixelPaddingRangeLimit")
+    ends = (int(value), int(value if limit is None else limit))
+    return min(ends), max(ends)
+
+
+def _items(value: Any) -> list[Any]:
+    if value is None or value == "":
+        return []
+    return [value] if isinstance(value, (str, int, float)) else list(value)
+
+
+def _numbers(value: Any, *, count: int, first: bool = False) -> Any:
+    try:
+        numbers = tuple(float(item) for item in _items(value))
+    except (TypeError, ValueError):
+        return None
+    if len(numbers) < count or (len(numbers) != count and not first):
+        return None
+    return numbers[0] if first else numbers
+
+
+def _is_directory(path: pathlib.Path) -> bool:
+    meta = pydicom.filereader.read_file_meta_info(path)
+    return meta.get("MediaStorageSOPClassUID") == "1.2.840.10008.1.3.10"
+
+
+def _check_inflated_size(path: pathlib.Path) -> None:
+    meta = pydicom.filereader.read_file_meta_info(path)
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    total = 0
+    with path.open("rb") as file:
+        pydicom.filereader.read_preamble(file, False)
+        pydicom.filereader._read_file_meta_info(file)
+        pending = file.read(2**20)
+        while pending and not inflater.eof:
+            total += len(inflater.decompress(pending, 2**24))
+            if total > MAX_INFLATED_BYTES:
+                raise ExaminationError(
+                    "too-large", f"{path.name}: unfolds to more than 4 GiB"
+                )
+            pending = inflater.unconsumed_tail or file.read(2**20)
