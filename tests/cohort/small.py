@@ -51,6 +51,7 @@ def write_cohort(
             "visit": 1,
             "source_slice": i,
             "source_sha256": hashes[i] if hashes else f"{i:064x}",
+            "ijk_to_lps": f"1 0 0 {10 * names.index(subject)} 0 1 0 0 0 0 0 {5 * i}",
         }
         for i, subject in enumerate(subjects)
     ]

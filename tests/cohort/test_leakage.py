@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from liverjax.cohort import leakage
+from liverjax.cohort import files, leakage
 from liverjax.errors import InputError
 
 from .small import write_cohort
@@ -48,3 +50,21 @@ def test_neighbouring_slices_of_one_scan_under_two_names_are_found(tmp_path):
     leaks = leakage.find_leaks(cohort)
     assert [leak.subjects for leak in leaks] == [("a", "b")]
     assert {leak.reason for leak in leaks} == {"neighbouring slices"}
+
+
+def test_slices_in_one_frame_under_two_names_are_found_at_less_agreement(tmp_path):
+    one, two = patients(2, slices=1)[:, None]
+    apart = (0.55 * one + 0.45 * two).astype(np.uint8)
+    images = np.concatenate([one, apart])
+    correlation = np.prod(leakage.fine_structure(images), axis=0).sum()
+    assert leakage.SIMILAR_IN_ONE_FRAME < correlation < leakage.SIMILAR
+    elsewhere = write_cohort(tmp_path / "other frame", images, subjects=list("ab"))
+    assert leakage.find_leaks(elsewhere) == ()
+    table = elsewhere.path / "index.csv"
+    _, rows = files.read_csv(table)
+    same = [
+        row | {"ijk_to_lps": f"1 0 0 0 0 1 0 0 0 0 0 {i}"} for i, row in enumerate(rows)
+    ]
+    cohort = dataclasses.replace(elsewhere, index=tuple(same))
+    (leak,) = leakage.find_leaks(cohort)
+    assert (leak.subjects, leak.reason) == (("a", "b"), "neighbouring slices")
