@@ -188,6 +188,18 @@ def test_the_elastic_field_has_the_stated_spread():
     assert np.std(shift[:, :, 4:36, 4:36]) == pytest.approx(2.8, abs=0.1)
 
 
+def test_without_elastic_deformation_there_is_no_field():
+    none = AugmentSettings(elastic_probability=0.0)
+    warp = draw_warp(jax.random.key(0), settings=none, crop_px=40)
+    assert warp.control_px.shape == (0, 0, 2)
+    still = warp._replace(control_px=planted().control_px)
+    found = [
+        coordinates_of(each, stored_px=(60, 60), crop_px=40, grid_px=16)
+        for each in (warp, still)
+    ]
+    np.testing.assert_allclose(found[0], found[1], atol=1e-5)
+
+
 def test_draws_fill_their_ranges_evenly():
     warps = many_draws(AugmentSettings(rotation_deg=(-10.0, 30.0), scale=(0.5, 2.0)))
     angle_deg = np.degrees(warps.angle_rad)
