@@ -187,9 +187,7 @@ def from_config_dict(config: Any) -> StudyConfig:
     """
     values = config.to_dict() if hasattr(config, "to_dict") else dict(config)
     problems: list[str] = []
-    values = dict(values)
-    task = _task(values.pop("task", {}), problems)
-    study = _build(StudyConfig, values | {"task": task}, prefix="", problems=problems)
+    study = _build(StudyConfig, values, prefix="", problems=problems)
     raise_all(problems, title="config")
     problems += _impossible(study)
     raise_all(problems, title="config")
@@ -198,8 +196,8 @@ def from_config_dict(config: Any) -> StudyConfig:
 
 def to_dict(study: StudyConfig) -> dict[str, Any]:
     """Returns the study as plain nested values, the form `from_config_dict` reads."""
-    values = dataclasses.asdict(dataclasses.replace(study, task=None))  # pyright: ignore
-    values["task"] = {"name": study.task.name, **dataclasses.asdict(study.task)}  # pyright: ignore
+    values = dataclasses.asdict(study)
+    values["task"]["name"] = study.task.name
     return values
 
 
@@ -282,8 +280,8 @@ def _convert(value: Any, hint: Any, *, name: str, problems: list[str]) -> Any:
     elif typing.get_origin(hint) is Mapping:
         if isinstance(value, Mapping):
             return dict(value)
-    elif hint is Task or hint is Any:
-        return value
+    elif hint is Task:
+        return _task(value, problems)
     elif hint is float and type(value) in (int, float):
         return float(value)
     elif isinstance(hint, type) and type(value) is hint:

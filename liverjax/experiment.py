@@ -127,8 +127,8 @@ def prepare(folder: pathlib.Path, *, study: StudyConfig) -> schema.Cohort:
     if not complete:
         if manifest is None:
             raise InputError(
-                f"{path}: no prepared cohort; give --config.cohort.manifest=FILE.csv to "
-                "prepare it, or --config.cohort.path to one that is ready"
+                f"{path}: no prepared cohort; give --config.cohort.manifest=FILE.csv "
+                "to prepare it, or --config.cohort.path to one that is ready"
             )
         command = ["data_prep.build", study_flags.saved(folder / "config.json")]
         command += [f"--manifest={manifest}", f"--out={path}"]
@@ -148,8 +148,8 @@ def prepare(folder: pathlib.Path, *, study: StudyConfig) -> schema.Cohort:
         if earlier != cohort.fingerprint:
             raise InputError(
                 f"{path}: not the cohort this run started with (SHA-256 of cohort.json "
-                f"{cohort.fingerprint[:12]}..., then {earlier[:12]}...); choose another "
-                "--workdir"
+                f"{cohort.fingerprint[:12]}..., then {earlier[:12]}...); choose "
+                "another --workdir"
             )
     for source in ("cohort.json", "examinations.csv", "qc/status.csv"):
         shutil.copyfile(path / source, folder / pathlib.Path(source).name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pathlib
 import sys
-from collections.abc import Sequence
 
 from absl import flags
 from ml_collections import config_flags
@@ -20,22 +19,20 @@ CONFIG = config_flags.DEFINE_config_file(
 )
 
 
-def parse(argv: Sequence[str] | None = None) -> StudyConfig:
+def parse() -> StudyConfig:
     """Returns the study that the command line names, all flags parsed.
-
-    Args:
-        argv: Program name and arguments; None takes the process's own.
 
     Raises:
         InputError: If a flag, the config file, an override or a value is wrong.
     """
-    argv = list(sys.argv if argv is None else argv)
-    config_file = next((a for a in argv if a.startswith(("--config=", "-config="))), "")
+    config_file = next(
+        (a for a in sys.argv if a.startswith(("--config=", "-config="))), ""
+    )
     path = pathlib.Path(config_file.partition("=")[2].partition(":")[0])
     if config_file and not path.is_file():
         raise InputError(f"--config: {path} is not there; expected a file of configs/")
     try:
-        rest = flags.FLAGS(argv)
+        rest = flags.FLAGS(sys.argv)
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(str(error).strip("'\"")) from None
     if len(rest) > 1:

@@ -14,6 +14,17 @@ import math
 FOLDING_LIMIT = 1 / 2.046392675
 
 
+# The smallest value that may start a range.
+LOWEST = {
+    "rotation_deg": -360.0,
+    "scale": 0.01,
+    "elastic_px": 0.0,
+    "contrast": 0.0,
+    "brightness": -1.0,
+    "noise_std": 0.0,
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class AugmentSettings:
     """Ranges (low, high) and probabilities of every random change of an example.
@@ -30,8 +41,8 @@ class AugmentSettings:
     the background of a label.
 
     Attributes:
-        rotation_deg: Rotation in plane, uniform; positive turns what is seen from the
-            first axis (rows, down) towards the second (columns, right).
+        rotation_deg: Rotation in plane, uniform; positive turns what is seen clockwise
+            where rows run down and columns to the right.
         rotation_probability: Share of examples that are rotated.
         scale: Magnification, log-uniform: 1.25 shows the anatomy a quarter larger.
         scale_probability: Share of examples that are scaled.
@@ -54,8 +65,8 @@ class AugmentSettings:
         noise_probability: Share of examples that get noise.
 
     Raises:
-        ValueError: If a range is reversed, a probability is outside [0, 1], a scale is
-            not positive, or the elastic shift could fold the image.
+        ValueError: If a range is reversed or impossible, a probability is outside
+            [0, 1], or the elastic shift could fold the image; all at once.
 
     Reference:
         Ranges: batchgenerators, `SpatialTransform`, `ContrastAugmentationTransform`.
@@ -80,37 +91,31 @@ class AugmentSettings:
     noise_probability: float = 0.0
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.name.endswith("_probability"):
+        problems = []
+        for name, value in dataclasses.asdict(self).items():
+            if name.endswith("_probability"):
                 if not 0 <= value <= 1:
-                    raise ValueError(f"{field.name} is {value}; expected 0 to 1")
-            elif field.name != "elastic_grid_px":
+                    problems.append(f"{name} is {value}; expected 0 to 1")
+            elif name in LOWEST:
                 low, high = value
-                if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-                    raise ValueError(
-                        f"{field.name} is {value}; expected two numbers (low, high)"
+                if not LOWEST[name] <= low <= high < math.inf:
+                    problems.append(
+                        f"{name} is {value}; expected (low, high) with "
+                        f"{LOWEST[name]} <= low <= high"
                     )
-        for name, low in (
-            ("scale", self.scale[0]),
-            ("elastic_grid_px", self.elastic_grid_px),
-        ):
-            if low <= 0:
-                raise ValueError(f"{name} starts at {low}; expected more than 0")
-        for name, low in (
-            ("elastic_px", self.elastic_px[0]),
-            ("noise_std", self.noise_std[0]),
-            ("contrast", self.contrast[0]),
-        ):
-            if low < 0:
-                raise ValueError(f"{name} starts at {low}; expected 0 or more")
-        limit_px = FOLDING_LIMIT * self.elastic_grid_px
-        if self.elastic_px[1] > limit_px:
-            raise ValueError(
-                f"elastic_px goes up to {self.elastic_px[1]}, but with elastic_grid_px="
-                f"{self.elastic_grid_px} shifts above {limit_px:.1f} px fold the "
-                "image; lower elastic_px or widen elastic_grid_px"
+        if self.elastic_grid_px < 1:
+            problems.append(
+                f"elastic_grid_px is {self.elastic_grid_px}; expected 1 or more"
             )
+        elif self.elastic_px[1] > FOLDING_LIMIT * self.elastic_grid_px:
+            problems.append(
+                f"elastic_px goes up to {self.elastic_px[1]}, but with elastic_grid_px "
+                f"{self.elastic_grid_px} a shift of more than "
+                f"{FOLDING_LIMIT * self.elastic_grid_px:.1f} px can fold the image; "
+                "lower elastic_px or widen elastic_grid_px"
+            )
+        if problems:
+            raise ValueError("; ".join(problems))
 
     @property
     def warps(self) -> bool:

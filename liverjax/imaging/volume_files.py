@@ -50,6 +50,7 @@ NIFTI = {
 }
 MAX_SHEAR_COSINE = 1e-3
 TEXT_HEADER_BYTES = 65536
+MAX_EXTENSION_BYTES = 2**20
 
 
 def is_volume_file(path: pathlib.Path) -> bool:
@@ -114,6 +115,24 @@ def read_header(
 def _unreadable(path: pathlib.Path, error: RuntimeError) -> ExaminationError:
     text = f"{path}: cannot be read as an image ({_reason(error)})"
     return ExaminationError("truncated", text)
+
+
+def label_names(path: pathlib.Path) -> dict[int, str]:
+    """Names of a NIfTI label map's values, as TotalSegmentator writes them.
+
+    Empty where the file has no such table (a Caret extension after the header).
+    """
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        return {}
+    with _open(path) as file:
+        start = file.read(544)
+        offset = int(_parse_nifti(start, path=path)["vox_offset"][0])
+        extension = start + file.read(min(max(offset - 544, 0), MAX_EXTENSION_BYTES))
+    pattern = rb'<Label Key="(\d+)"[^>]*>\s*<!\[CDATA\[([^\]]*)\]\]>'
+    return {
+        int(value): name.decode("utf-8", "replace")
+        for value, name in re.findall(pattern, extension)
+    }
 
 
 def _check_dimensions(reader: sitk.ImageFileReader, *, path: pathlib.Path) -> None:

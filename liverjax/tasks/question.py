@@ -29,6 +29,7 @@ class Task(Protocol):
         classes: Names in clinical order.
         num_outputs: Outputs of the network.
         loss: Name of the loss in `liverjax.losses.LOSSES`.
+        judged_by: ``score`` or ``class``; decides whether a fold must see every class.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Task(Protocol):
     classes: tuple[str, ...]
     num_outputs: int
     loss: str
+    judged_by: str
 
     def parse(self, cell: str) -> float:
         """Returns the truth in a manifest's cell; NaN for an empty one.

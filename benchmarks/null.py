@@ -1,0 +1,300 @@
+"""What the protocol says where there is nothing to find.
+
+Cohorts without any sign of disease but with strong patient texture; labels drawn anew
+many times; a cheap member (ridge regression on frozen features) in the network's place,
+through the same folds, selection and statistics; then a few draws of the real network.
+Also what happens when slices instead of patients are split.
+
+    python -m benchmarks.null --cohorts 5 --draws 200 --network-draws 20
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from benchmarks import results
+from configs.cp_ct import get_config
+from liverjax import config, experiment, study_flags, tasks
+from liverjax.cohort import files, records, schema, splits
+from liverjax.stats import rank_correlation, resampling
+from liverjax.tasks import Outcome
+
+SHARES = np.array([76, 120, 63]) / 259
+POINTS_OF_CLASS = ((5, 6), (7, 8, 9), (10, 11, 12, 13, 14, 15))
+PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0)
+THUMBNAIL_PX = 16
+TASK = tasks.make("child_pugh")
+
+
+@dataclasses.dataclass(frozen=True)
+class Draw:
+    """One label draw, cross-validated.
+
+    Attributes:
+        truth: Points drawn for each row.
+        score: Its out-of-fold prediction.
+        fold: The fold that held it out.
+    """
+
+    truth: Float[np.ndarray, "n"]
+    score: Float[np.ndarray, "n"]
+    fold: Int[np.ndarray, "n"]
+
+
+def draw_points(rng: np.random.Generator, *, count: int) -> Float[np.ndarray, "n"]:
+    """Returns Child-Pugh points with the study's class shares, knowing no image."""
+    classes = rng.choice(3, size=count, p=SHARES)
+    return np.array([float(rng.choice(POINTS_OF_CLASS[c])) for c in classes])
+
+
+def features(images: np.ndarray) -> Float[np.ndarray, "n features"]:
+    """Returns frozen features of records (n, h, w, c): standardised thumbnails."""
+    count, side, _, channels = images.shape
+    block = side // THUMBNAIL_PX
+    used = images[:, : block * THUMBNAIL_PX, : block * THUMBNAIL_PX].astype(np.float64)
+    shape = (count, THUMBNAIL_PX, block, THUMBNAIL_PX, block, channels)
+    small = used.reshape(shape).mean(axis=(2, 4)).reshape(count, -1)
+    centred = small - small.mean(axis=0)
+    return centred / (centred.std(axis=0) + 1e-6)
+
+
+def cross_validate(
+    rng: np.random.Generator,
+    values: Float[np.ndarray, "n features"],
+    *,
+    truth: Float[np.ndarray, "n"],
+    folds: int,
+) -> Draw:
+    """Returns out-of-fold ridge predictions, the penalty chosen on ``select``.
+
+    Args:
+        rng: Draws the seed of the folds.
+        values: Features of each row; a row is a subject.
+        truth: Its points.
+        folds: Number of folds, stratified by class.
+    """
+    names = [f"{i:05d}" for i in range(len(truth))]
+    stratum = dict(zip(names, TASK.true_class(truth).tolist(), strict=True))
+    made = splits.make_folds(
+        stratum, folds=folds, select_fraction=0.3, seed=int(rng.integers(2**31))
+    )
+    kernel = values @ values.T / values.shape[1]
+    score, number = np.empty(len(truth)), np.empty(len(truth), int)
+    for index, fold in enumerate(made):
+        train, select, held_out = (
+            np.array([int(name) for name in group])
+            for group in (fold.train, fold.select, fold.held_out)
+        )
+        mean = truth[train].mean()
+        best = None
+        for penalty in PENALTIES:
+            square = kernel[np.ix_(train, train)] + penalty * np.eye(len(train))
+            weight = np.linalg.solve(square, truth[train] - mean)
+            guess = kernel[np.ix_(select, train)] @ weight + mean
+            loss = float(np.mean((guess - truth[select]) ** 2))
+            rank = (TASK.select(Outcome(guess), truth=truth[select]), -loss)
+            if best is None or rank > best[0]:
+                best = (rank, kernel[np.ix_(held_out, train)] @ weight + mean)
+        assert best is not None
+        score[held_out], number[held_out] = best[1], index
+    return Draw(truth, score, number)
+
+
+def by_examination(cohort: schema.Cohort) -> Float[np.ndarray, "n features"]:
+    """Returns the mean features of each examination's slices."""
+    values = features(records.read_records(cohort)[schema.IMAGE])
+    return np.stack(
+        [
+            values[int(row["first_record"]) : int(row["last_record"]) + 1].mean(axis=0)
+            for row in cohort.examinations
+        ]
+    )
+
+
+def null_rates(
+    rng: np.random.Generator,
+    values: Float[np.ndarray, "n features"],
+    *,
+    draws: int,
+    folds: int,
+) -> dict[str, float]:
+    """Returns how often labels that know nothing look significant, and the bias.
+
+    Args:
+        rng: Draws labels, folds and permutations.
+        values: Features of each examination.
+        draws: Label draws.
+        folds: Of the cross-validation.
+    """
+    within, pooled = [], []
+    for _ in range(draws):
+        truth = draw_points(rng, count=len(values))
+        draw = cross_validate(rng, values, truth=truth, folds=folds)
+        within.append(
+            rank_correlation.kendall_tau_within_folds(
+                rng, draw.score, target=draw.truth, fold=draw.fold
+            )
+        )
+        pooled.append(rank_correlation.kendall_tau(draw.score, y=draw.truth))
+    return {
+        "draws": draws,
+        "within_folds_significant": sum(tau.p < 0.05 for tau in within),
+        "within_folds_mean_tau": float(np.mean([tau.estimate for tau in within])),
+        "pooled_significant_two_sided": sum(tau.p < 0.05 for tau in pooled),
+        "pooled_mean_tau": float(np.mean([tau.estimate for tau in pooled])),
+    }
+
+
+def slice_leak(
+    rng: np.random.Generator, cohort: schema.Cohort, *, folds: int
+) -> dict[str, list[float]]:
+    """Returns tau when slices are split as if each were a patient, and by patient.
+
+    Labels are drawn per patient and know no image. Each tau comes with the interval of
+    2,000 bootstraps of what was split.
+
+    Args:
+        rng: Draws labels, folds and resamples.
+        cohort: Prepared, without any sign of disease.
+        folds: Of the cross-validation.
+    """
+    subject = np.array([int(row["first_record"]) for row in cohort.examinations])
+    owner = np.searchsorted(subject, np.arange(cohort.num_records), side="right") - 1
+    truth = draw_points(rng, count=len(cohort.examinations))
+    slices = features(records.read_records(cohort)[schema.IMAGE])
+    leaky = cross_validate(rng, slices, truth=truth[owner], folds=folds)
+    honest = cross_validate(rng, by_examination(cohort), truth=truth, folds=folds)
+    return {"slices": _tau(rng, leaky), "patients": _tau(rng, honest)}
+
+
+def _tau(rng: np.random.Generator, draw: Draw) -> list[float]:
+    rows = np.arange(len(draw.truth))
+    weight = resampling.subject_weights(rng, subject=rows, stratum=draw.fold)
+    tau = rank_correlation.kendall_tau(draw.score, y=draw.truth, weight=weight)
+    return [tau.estimate, tau.low, tau.high]
+
+
+def relabel(cohort: schema.Cohort, *, points: np.ndarray, out: pathlib.Path) -> None:
+    """Writes a copy of a cohort whose examinations have other Child-Pugh points.
+
+    Args:
+        cohort: Its shards are linked, not copied.
+        points: One an examination.
+        out: The copy's folder.
+    """
+    out.mkdir(parents=True)
+    for name in [*(shard.file for shard in cohort.shards), "index.csv"]:
+        (out / name).hardlink_to(cohort.path / name)
+    (out / "qc").mkdir()
+    (out / "qc" / "status.csv").hardlink_to(cohort.path / "qc" / "status.csv")
+    columns, rows = files.read_csv(cohort.path / "examinations.csv")
+    changed = [
+        row | {"child_pugh": str(int(p))} for row, p in zip(rows, points, strict=True)
+    ]
+    files.write_csv(out / "examinations.csv", changed, columns=columns)
+    header = files.read_json(cohort.path / "cohort.json")
+    header["tables"]["examinations.csv"] = files.sha256_file(out / "examinations.csv")
+    files.write_json(out / "cohort.json", header)
+
+
+def network_draws(
+    rng: np.random.Generator, cohort: schema.Cohort, *, draws: int, folder: pathlib.Path
+) -> list[float]:
+    """Returns the within-fold p of the demo's real network for several label draws.
+
+    Args:
+        rng: Draws the labels.
+        cohort: Prepared by the demo's recipe, without any sign of disease.
+        draws: Runs.
+        folder: For their run folders.
+    """
+    found = []
+    for number in range(draws):
+        points = draw_points(rng, count=len(cohort.examinations))
+        relabel(cohort, points=points, out=folder / f"cohort{number}")
+        values = get_config("demo")
+        values.cohort.phantom = None
+        values.cohort.path = str(folder / f"cohort{number}")
+        values.split.seed = number
+        values.workdir = str(folder / f"run{number}")
+        experiment.run(config.from_config_dict(values))
+        metrics = files.read_json(folder / f"run{number}" / "metrics.json")
+        found.append(metrics["kendall_tau_within_folds"]["p"])
+    return found
+
+
+def prepare_null_cohort(folder: pathlib.Path, *, seed: int) -> schema.Cohort:
+    """Returns a prepared cohort of the demo's size without any sign of disease."""
+    study = config.from_config_dict(get_config("demo"))
+    assert study.cohort.phantom is not None
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write_json(folder / "config.json", config.to_dict(study))
+    phantom = [f"--out={folder / 'phantom'}", f"--seed={seed}", "--effect=0"]
+    phantom += [f"--subjects={study.cohort.phantom.subjects}", "--texture=2"]
+    build = [f"--manifest={folder / 'phantom' / 'manifest.csv'}"]
+    build += [study_flags.saved(folder / "config.json"), f"--out={folder / 'cohort'}"]
+    for command in (["data_prep.phantom", *phantom], ["data_prep.build", *build]):
+        subprocess.run([sys.executable, "-m", *command], check=True)
+    return schema.open_cohort(folder / "cohort")
+
+
+def main() -> None:
+    """Measures and writes ``benchmarks/results/null-*.json``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cohorts", type=int, default=5)
+    parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--network-draws", type=int, default=20)
+    parser.add_argument(
+        "--folder", type=pathlib.Path, help="keep cohorts and runs here"
+    )
+    parser.add_argument("--out", type=pathlib.Path, default=results.FOLDER)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or pathlib.Path(temporary)
+        cohorts = [
+            prepare_null_cohort(folder / f"null{seed}", seed=seed)
+            for seed in range(options.cohorts)
+        ]
+        rng = np.random.default_rng(259)
+        rates = [
+            null_rates(rng, by_examination(cohort), draws=options.draws, folds=5)
+            for cohort in cohorts
+        ]
+        total = {key: sum(rate[key] for rate in rates) for key in rates[0]}
+        measures = {
+            "draws": total["draws"],
+            "share within folds p < 0.05": total["within_folds_significant"]
+            / total["draws"],
+            "share pooled p < 0.05 (two-sided)": total["pooled_significant_two_sided"]
+            / total["draws"],
+            "mean within-fold tau": total["within_folds_mean_tau"] / len(rates),
+            "mean pooled tau": total["pooled_mean_tau"] / len(rates),
+            "split by slices, by patients (tau, low, high)": slice_leak(
+                rng, cohorts[0], folds=5
+            ),
+            "network, within-fold p of each draw": network_draws(
+                rng, cohorts[0], draws=options.network_draws, folder=folder / "network"
+            ),
+        }
+        for label, value in measures.items():
+            print(f"{label}: {value}")
+        results.write(
+            "null",
+            command=f"python -m benchmarks.null --cohorts {options.cohorts} "
+            f"--draws {options.draws} --network-draws {options.network_draws}",
+            ratios={},
+            measures=measures,
+            out_dir=options.out,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Proportions: intervals, the binomial test, the no-information rate."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import scipy.stats
+from jaxtyping import Int
+
+from liverjax.stats.estimate import Estimate
+
+METHODS = ("wilson", "clopper_pearson", "wald", "wilson_cc")
+_WORDS = {
+    "wilson": "Wilson",
+    "wilson_cc": "Wilson, continuity-corrected",
+    "clopper_pearson": "Clopper-Pearson",
+    "wald": "Wald",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class NoInformationRateTest(Estimate):
+    """Whether a classifier beats the constant answer "the commonest class".
+
+    ``estimate`` is the no-information rate, ``p`` that of the test.
+
+    Attributes:
+        correct: Right answers.
+        accuracy: Their share.
+        accuracy_low: Lower end of its Clopper-Pearson interval.
+        accuracy_high: Upper end.
+    """
+
+    correct: int = 0
+    accuracy: float = np.nan
+    accuracy_low: float = np.nan
+    accuracy_high: float = np.nan
+
+
+def proportion(
+    count: int, *, n: int, method: str = "wilson", conf: float = 0.95
+) -> Estimate:
+    """Returns ``count / n`` with an interval; NaN for ``n = 0``.
+
+    Args:
+        count: Successes.
+        n: Independent trials (subjects, not slices).
+        method: ``wilson``, ``clopper_pearson``, ``wald`` (not truncated) or
+            ``wilson_cc``.
+        conf: Confidence level.
+
+    Raises:
+        ValueError: If the method is unknown or the count is not in 0..n.
+
+    Reference:
+        Newcombe, Statistics in Medicine 17 (1998) 857, methods 1, 3, 4 and 5.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method {method!r}: expected one of {METHODS}")
+    if not 0 <= count <= n:
+        raise ValueError(f"{count} successes in {n} trials")
+    words = f"{count}/{n}, {conf:.0%} {_WORDS[method]} interval"
+    if n == 0:
+        return Estimate(np.nan, method=words, n=0)
+    share = count / n
+    if method == "wald":
+        half = scipy.stats.norm.ppf((1 + conf) / 2) * np.sqrt(share * (1 - share) / n)
+        return Estimate(share, share - half, share + half, np.nan, words, n)
+    name = {"wilson": "wilson", "wilson_cc": "wilsoncc"}.get(method, "exact")
+    low, high = scipy.stats.binomtest(count, n).proportion_ci(conf, method=name)
+    return Estimate(share, float(low), float(high), np.nan, words, n)
+
+
+def binomial_test(
+    count: int,
+    *,
+    n: int,
+    p0: float,
+    alternative: str = "two-sided",
+    conf: float = 0.95,
+) -> Estimate:
+    """Returns the exact binomial test of a share against ``p0``.
+
+    Args:
+        count: Successes.
+        n: Independent trials.
+        p0: Share under the null hypothesis.
+        alternative: ``two-sided`` (sums all outcomes that are not likelier than the
+            observed one), ``greater`` or ``less``; the Clopper-Pearson interval is
+            one-sided with it.
+        conf: Confidence level.
+    """
+    test = scipy.stats.binomtest(count, n, p0, alternative=alternative)
+    low, high = test.proportion_ci(conf)
+    words = f"{count}/{n}; exact binomial test against {p0:.4g}, {alternative}"
+    return Estimate(count / n, float(low), float(high), float(test.pvalue), words, n)
+
+
+def no_information_rate_test(
+    confusion: Int[np.ndarray, "k k"], *, conf: float = 0.95
+) -> NoInformationRateTest:
+    """Returns the one-sided binomial test of accuracy against the no-information rate.
+
+    The rate is the largest share of a true class in the evaluated rows themselves. Rows
+    are taken as independent: one a subject.
+
+    Args:
+        confusion: Counts, rows are the truth, columns the prediction.
+        conf: Confidence level of the accuracy's interval.
+    """
+    n, correct = int(confusion.sum()), int(np.trace(confusion))
+    if n == 0:
+        return NoInformationRateTest(np.nan, method="no row was judged", n=0)
+    largest = int(confusion.sum(axis=1).max())
+    test = binomial_test(correct, n=n, p0=largest / n, alternative="greater")
+    accuracy = proportion(correct, n=n, method="clopper_pearson", conf=conf)
+    return NoInformationRateTest(
+        largest / n,
+        p=test.p,
+        method=(
+            f"no-information rate {largest}/{n}; one-sided exact binomial test of "
+            f"{correct}/{n} right answers against it"
+        ),
+        n=n,
+        correct=correct,
+        accuracy=accuracy.estimate,
+        accuracy_low=accuracy.low,
+        accuracy_high=accuracy.high,
+    )
