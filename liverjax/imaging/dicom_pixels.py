@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import tempfile
+from collections.abc import Sequence
 
 import numpy as np
 import pydicom
@@ -164,3 +165,42 @@ def intensities(
             values[(stored >= low) & (stored <= high)] = AIR_HU
         values = np.maximum(values, np.float32(AIR_HU))
     return values
+
+
+def read_stack(frames: Sequence[Frame], *, modality: str) -> Float[np.ndarray, "d h w"]:
+    """Returns the intensities of slices in the given order.
+
+    Args:
+        frames: Slices of one size.
+        modality: ``CT`` or ``MR``.
+
+    Raises:
+        ExaminationError: If a file cannot be decoded.
+    """
+    array = np.empty((len(frames), *frames[0].shape), np.float32)
+    opened: PixelFile | None = None
+    for number, frame in enumerate(frames):
+        if opened is None or opened.path != frame.path:
+            opened = PixelFile(frame.path)
+        stored = opened.stored_values(frame.index)
+        array[number] = intensities(stored, frame=frame, modality=modality)
+    return array
+
+
+def interpolate_slices(
+    array: Float[np.ndarray, "d h w"], *, heights: np.ndarray, spacing_mm: float
+) -> Float[np.ndarray, "n h w"]:
+    """Returns slices at even distances, linear between their neighbours.
+
+    Args:
+        array: Slices as they lie.
+        heights: Their positions in mm, ascending.
+        spacing_mm: The wanted distance.
+    """
+    count = int(np.rint((heights[-1] - heights[0]) / spacing_mm)) + 1
+    wanted = np.minimum(heights[0] + spacing_mm * np.arange(count), heights[-1])
+    below = np.searchsorted(heights, wanted, side="right") - 1
+    below = np.clip(below, 0, len(array) - 2)
+    share = (wanted - heights[below]) / (heights[below + 1] - heights[below])
+    share = share.astype(np.float32)[:, None, None]
+    return array[below] * (1 - share) + array[below + 1] * share

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import SimpleITK as sitk
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from liverjax.imaging.findings import FAILED, ExaminationError, Finding
 
@@ -172,3 +174,75 @@ def make_volume(
 
 def _numbers(values: tuple[float, ...]) -> str:
     return "(" + ", ".join(f"{value:.6g}" for value in values) + ")"
+
+
+@dataclasses.dataclass(frozen=True)
+class Placement:
+    """Where the pixels of a plane lie in a volume, both on one lattice.
+
+    Attributes:
+        start: Index (d, h, w) of the plane's first pixel.
+        row_step: Index step (d, h, w) from one row to the next.
+        column_step: Index step (d, h, w) from one column to the next.
+    """
+
+    start: tuple[int, int, int]
+    row_step: tuple[int, int, int]
+    column_step: tuple[int, int, int]
+
+    def write(self, volume: Shaped[np.ndarray, "d h w"], plane: np.ndarray) -> int:
+        """Copies a plane's pixels that are not zero; returns how many fall outside.
+
+        Args:
+            volume: Changed in place.
+            plane: Pixels (rows, columns).
+        """
+        rows, columns = np.nonzero(plane)
+        index = (
+            np.array(self.start)
+            + rows[:, None] * np.array(self.row_step)
+            + columns[:, None] * np.array(self.column_step)
+        )
+        inside = ((index >= 0) & (index < volume.shape)).all(axis=1)
+        volume[tuple(index[inside].T)] = plane[rows[inside], columns[inside]]
+        return int(np.count_nonzero(~inside))
+
+
+def place_plane(
+    image: sitk.Image,
+    *,
+    position_mm: Sequence[float],
+    orientation: Sequence[float],
+    spacing_mm: Sequence[float],
+    shape: tuple[int, int],
+) -> Placement | None:
+    """Returns where a plane's pixels lie in a volume, or None if not on its lattice.
+
+    A plane is on the lattice when its axes run along the volume's (in any order and
+    direction) and no pixel is off by more than a quarter of a voxel.
+
+    Args:
+        image: The volume.
+        position_mm: Centre of the plane's first pixel, LPS.
+        orientation: Cosines along a row, then along a column, as in DICOM.
+        spacing_mm: Between rows, between columns.
+        shape: Rows, columns.
+    """
+    to_index = np.linalg.inv(
+        np.reshape(image.GetDirection(), (3, 3)) * np.array(image.GetSpacing())
+    )
+    start = to_index @ np.subtract(position_mm, image.GetOrigin())
+    row_step = to_index @ (np.array(orientation[3:]) * spacing_mm[0])
+    column_step = to_index @ (np.array(orientation[:3]) * spacing_mm[1])
+    corners = np.array([(0, 0), (shape[0] - 1, 0), (0, shape[1] - 1)])
+    exact = start + corners @ np.array([row_step, column_step])
+    start, row_step, column_step = map(np.rint, (start, row_step, column_step))
+    whole = start + corners @ np.array([row_step, column_step])
+    steps = np.abs([row_step, column_step])
+    if np.abs(exact - whole).max() > 0.25 or (steps.sum(axis=1) != 1).any():
+        return None
+    return Placement(*(_index(vector) for vector in (start, row_step, column_step)))
+
+
+def _index(xyz: np.ndarray) -> tuple[int, int, int]:
+    return int(xyz[2]), int(xyz[1]), int(xyz[0])

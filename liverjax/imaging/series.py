@@ -12,45 +12,28 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import pydicom
 import SimpleITK as sitk
-from jaxtyping import Float
 
 from liverjax.errors import InputError
-from liverjax.imaging import dicom_geometry, dicom_headers, grids
+from liverjax.imaging import (
+    dicom_geometry,
+    dicom_headers,
+    dicom_kinds,
+    dicom_pixels,
+    grids,
+)
 from liverjax.imaging.dicom_geometry import sort_slices
 from liverjax.imaging.dicom_headers import Frame
-from liverjax.imaging.dicom_pixels import PixelFile, intensities
 from liverjax.imaging.findings import FAILED, ExaminationError, Finding, settle
 
-__all__ = ["SeriesInfo", "Tree", "find_series", "read_series", "scan", "sort_slices"]
-
-IMAGE_CLASSES = {
-    "1.2.840.10008.5.1.4.1.1.2": "CT",
-    "1.2.840.10008.5.1.4.1.1.2.1": "CT",  # enhanced
-    "1.2.840.10008.5.1.4.1.1.2.2": "CT",  # legacy converted enhanced
-    "1.2.840.10008.5.1.4.1.1.4": "MR",
-    "1.2.840.10008.5.1.4.1.1.4.1": "MR",  # enhanced
-    "1.2.840.10008.5.1.4.1.1.4.4": "MR",  # legacy converted enhanced
-}
-SECONDARY_CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
-
-# ImageType values of pictures that are no acquired stack: value -> (code, words).
-LEFT_OUT = {
-    "LOCALIZER": ("localizer", "a localizer"),
-    "SCOUT": ("localizer", "a localizer"),
-    "MIP": ("projection", "a projection (MIP)"),
-    "MINIP": ("projection", "a projection (MinIP)"),
-    "MAX_IP": ("projection", "a projection (MIP)"),
-    "MIN_IP": ("projection", "a projection (MinIP)"),
-    "PROJECTION IMAGE": ("projection", "a projection"),
-    "VOLUME RENDERING": ("projection", "a rendering"),
-    "MPR": ("reformatted", "a reformation (MPR)"),
-    "REFORMATTED": ("reformatted", "a reformation"),
-    "CPR": ("reformatted", "a curved reformation"),
-    "SUBTRACTION": ("subtraction", "a subtraction"),
-    "SUBTRACT": ("subtraction", "a subtraction"),
-    "SUB": ("subtraction", "a subtraction"),
-    "SCREEN SAVE": ("secondary-capture", "a screenshot"),
-}
+__all__ = [
+    "SeriesInfo",
+    "Tree",
+    "find_one",
+    "find_series",
+    "read_series",
+    "scan",
+    "sort_slices",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,6 +151,41 @@ def find_series(root: pathlib.Path) -> list[SeriesInfo]:
     return list(scan(root).series)
 
 
+def find_one(root: pathlib.Path) -> SeriesInfo:
+    """Returns the one usable series of a folder or file.
+
+    A folder whose only series is not usable returns that one, so that reading it tells
+    why, or reads it with what is allowed.
+
+    Raises:
+        ExaminationError: ``several-series``, ``no-usable-series``, ``not-an-image``, or
+            the code of a file that cannot be read.
+        InputError: If the folder is not there.
+    """
+    tree = scan(root)
+    if tree.findings:
+        raise ExaminationError(tree.findings[0].code, tree.findings[0].text)
+    if not tree.series:
+        kinds = sorted({kind for _, kind in tree.objects})
+        others = [f"{tree.other_files} other files", *kinds]
+        raise ExaminationError(
+            "not-an-image",
+            f"no DICOM image was found ({', '.join(others)}); expected a NIfTI, NRRD "
+            "or MHA file or the folder of one DICOM series",
+        )
+    usable = [info for info in tree.series if info.usable]
+    if len(tree.series) == 1:
+        return tree.series[0]
+    if len(usable) != 1:
+        raise ExaminationError(
+            "several-series" if usable else "no-usable-series",
+            f"{len(usable)} usable series, expected exactly one: "
+            f"{'; '.join(_described(info) for info in tree.series)}. Give a folder "
+            "that holds one, or convert with python -m data_prep.dicom",
+        )
+    return usable[0]
+
+
 def scan(root: pathlib.Path) -> Tree:
     """Returns everything in a folder tree, or of one file, from headers alone.
 
@@ -193,7 +211,9 @@ def scan(root: pathlib.Path) -> Tree:
             other += 1
             continue
         uid = pydicom.uid.UID(dicom_headers.text(header, "SOPClassUID"))
-        if uid in IMAGE_CLASSES or uid.startswith(SECONDARY_CAPTURES):
+        if uid in dicom_kinds.IMAGE_CLASSES or uid.startswith(
+            dicom_kinds.SECONDARY_CAPTURES
+        ):
             series = dicom_headers.text(header, "SeriesInstanceUID")
             headers[series].append((path, header))
         else:
@@ -232,11 +252,13 @@ def read_series(
     first_of_position = np.concatenate([[True], np.diff(heights) >= 1e-3])
     frames = [f for f, keep in zip(frames, first_of_position, strict=True) if keep]
     heights = heights[first_of_position]
-    array = _stack(frames, modality=info.modality)
+    array = dicom_pixels.read_stack(frames, modality=info.modality)
     spacing, _ = dicom_geometry.regular_spacing_mm(heights)
     codes = {finding.code for finding in findings}
     if codes & {"missing-slices", "uneven-spacing"}:
-        array = _interpolate_slices(array, heights=heights, spacing_mm=spacing)
+        array = dicom_pixels.interpolate_slices(
+            array, heights=heights, spacing_mm=spacing
+        )
     first = frames[0]
     across = dicom_geometry.normal(first.orientation)
     axes = np.column_stack([first.orientation[:3], first.orientation[3:], across])
@@ -247,6 +269,11 @@ def read_series(
         direction=tuple(axes.ravel()),
     )
     return grids.to_caudal_cranial(image), findings
+
+
+def _described(info: SeriesInfo) -> str:
+    reasons = [item.text for item in info.findings if item.level == FAILED]
+    return f"{info.name}: {', '.join(reasons)}" if reasons else info.name
 
 
 def _files(root: pathlib.Path) -> list[pathlib.Path]:
@@ -316,8 +343,8 @@ def _series_info(
 ) -> SeriesInfo:
     text, number = dicom_headers.text, dicom_headers.number
     sop_class = text(header, "SOPClassUID")
-    modality = IMAGE_CLASSES.get(sop_class, text(header, "Modality"))
-    findings = [*_check_kind(header, frames=frames), *notes]
+    modality = dicom_kinds.IMAGE_CLASSES.get(sop_class, text(header, "Modality"))
+    findings = [*dicom_kinds.check_kind(header, frames=frames), *notes]
     located = all(f.position_mm and f.orientation and f.spacing_mm for f in frames)
     spacing = (float("nan"),) * 3
     if not any(finding.code == "secondary-capture" for finding in findings):
@@ -370,44 +397,3 @@ def _series_info(
         acquisition_time=earliest("AcquisitionTime"),
         content_time=earliest("ContentTime"),
     )
-
-
-def _check_kind(header: pydicom.Dataset, *, frames: list[Frame]) -> list[Finding]:
-    """Findings on what kind of picture this is."""
-    sop_class = dicom_headers.text(header, "SOPClassUID")
-    if sop_class not in IMAGE_CLASSES:
-        return [Finding("secondary-capture", "a screenshot, left out", FAILED)]
-    kinds = {kind for frame in frames for kind in frame.image_type}
-    for kind, (code, words) in LEFT_OUT.items():
-        if kind in kinds:
-            return [Finding(code, f"{words} by its ImageType, left out", FAILED)]
-    if {"DERIVED", "SECONDARY"} <= kinds:
-        text = "derived from other images by its ImageType, left out"
-        return [Finding("derived", text, FAILED)]
-    if "DERIVED" in kinds:
-        return [Finding("derived", "ImageType says DERIVED\\PRIMARY; it is kept")]
-    return []
-
-
-def _stack(frames: Sequence[Frame], *, modality: str) -> Float[np.ndarray, "d h w"]:
-    array = np.empty((len(frames), *frames[0].shape), np.float32)
-    opened: PixelFile | None = None
-    for number, frame in enumerate(frames):
-        if opened is None or opened.path != frame.path:
-            opened = PixelFile(frame.path)
-        stored = opened.stored_values(frame.index)
-        array[number] = intensities(stored, frame=frame, modality=modality)
-    return array
-
-
-def _interpolate_slices(
-    array: Float[np.ndarray, "d h w"], *, heights: np.ndarray, spacing_mm: float
-) -> Float[np.ndarray, "n h w"]:
-    """Slices at even distances, linear between their neighbours."""
-    count = int(np.rint((heights[-1] - heights[0]) / spacing_mm)) + 1
-    wanted = np.minimum(heights[0] + spacing_mm * np.arange(count), heights[-1])
-    below = np.searchsorted(heights, wanted, side="right") - 1
-    below = np.clip(below, 0, len(array) - 2)
-    share = (wanted - heights[below]) / (heights[below + 1] - heights[below])
-    share = share.astype(np.float32)[:, None, None]
-    return array[below] * (1 - share) + array[below + 1] * share

@@ -37,7 +37,7 @@ def read_volume(
         raise ExaminationError("missing", f"{path}: no such file or folder")
     try:
         if path.is_dir() or not volume_files.is_volume_file(path):
-            image, findings = _read_dicom(path, allow=allow)
+            image, findings = series.read_series(series.find_one(path), allow=allow)
         else:
             image, findings = volume_files.read(path, allow=allow)
         image = sitk.Cast(to_caudal_cranial(image), sitk.sitkFloat32)
@@ -51,35 +51,3 @@ def read_volume(
     if modality == "ct":
         image = sitk.Maximum(image, plausibility.AIR_HU)
     return image, findings
-
-
-def _read_dicom(
-    path: pathlib.Path, *, allow: Collection[str]
-) -> tuple[sitk.Image, tuple[Finding, ...]]:
-    tree = series.scan(path)
-    if tree.findings:
-        raise ExaminationError(tree.findings[0].code, tree.findings[0].text)
-    if not tree.series:
-        kinds = sorted({kind for _, kind in tree.objects})
-        raise ExaminationError(
-            "not-an-image",
-            f"no DICOM image was found ({tree.other_files} other files"
-            f"{', ' + ', '.join(kinds) if kinds else ''}); expected a NIfTI, NRRD or "
-            "MHA file or the folder of one DICOM series",
-        )
-    usable = [info for info in tree.series if info.usable]
-    if not usable and len(tree.series) == 1:
-        usable = list(tree.series)
-    if len(usable) != 1:
-        raise ExaminationError(
-            "several-series" if usable else "no-usable-series",
-            f"{len(usable)} usable series, expected exactly one: "
-            f"{'; '.join(_described(info) for info in tree.series)}. Give a folder "
-            "that holds one, or convert with python -m data_prep.dicom",
-        )
-    return series.read_series(usable[0], allow=allow)
-
-
-def _described(info: series.SeriesInfo) -> str:
-    reasons = [f.text for f in info.findings if f.level == "failed"]
-    return f"{info.name}{': ' if reasons else ''}{'; '.join(reasons)}"
