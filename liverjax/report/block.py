@@ -69,10 +69,8 @@ class Judged:
         )
 
 
-def judged_rows(
-    predictions: Predictions, *, task: Task, seed: int
-) -> tuple[Judged, Predictions]:
-    """Returns the rows that have a truth, ready to be judged, and their table.
+def judged_rows(predictions: Predictions, *, task: Task, seed: int) -> Judged:
+    """Returns the rows that have a truth, ready to be judged.
 
     Rows are sorted, so that the order of the file changes nothing.
 
@@ -90,7 +88,7 @@ def judged_rows(
         by_class = task.score_range[1] == len(task.classes) - 1
         ideal = true_class.astype(float) if by_class else rows.target
     known = len(rows) > 0 and bool(np.all(rows.predicted_class != UNKNOWN_CLASS))
-    judged = Judged(
+    return Judged(
         seed=seed,
         classes=task.classes,
         score=rows.score,
@@ -107,7 +105,6 @@ def judged_rows(
         clustered=len(np.unique(rows.subject)) < len(rows),
         ascites=_ascites(rows),
     )
-    return judged, rows
 
 
 def block(rows: Judged) -> Block:

@@ -76,7 +76,8 @@ def judge(
     """
     predictions = join(predictions, examinations)
     by_set = {
-        name: predictions.take(predictions.set == name) for name in _sets(predictions)
+        name: predictions.take(predictions.set == name)
+        for name in dict.fromkeys(predictions.set.tolist())
     }
     judged_sets = {
         n: rows for n, rows in by_set.items() if np.isfinite(rows.target).any()
@@ -84,25 +85,18 @@ def judge(
     if not judged_sets:
         raise InputError(f"{predictions.file}: no row has a target; nothing to judge")
     top = _top_level(judged_sets)
+    pairs = _pairs(judged_sets[top], compare)
     ready = {
         name: judged_rows(rows, task=task, seed=seed)
         for name, rows in judged_sets.items()
     }
-    blocks: dict[str, Any] = {name: block(rows) for name, (rows, _) in ready.items()}
+    blocks: dict[str, Any] = {name: block(rows) for name, rows in ready.items()}
     _add_ceiling(blocks[top], ceiling)
     sites = {
-        name: {"set": where}
-        | _metrics(block(judged_rows(rows, task=task, seed=seed)[0]))
+        name: {"set": where} | _metrics(block(judged_rows(rows, task=task, seed=seed)))
         for name, where, rows in _sites(judged_sets, top=top)
     }
-    problems: list[str] = []
-    models = {
-        other.name: _compared(
-            ready[top][1], other, task=task, seed=seed, problems=problems
-        )
-        for other in compare
-    }
-    raise_all(problems, title="compared tables")
+    models = {pair.other.name: _compared(pair, task=task, seed=seed) for pair in pairs}
     metrics = _metrics(blocks[top]) | {
         "set": top,
         "sets": {name: _metrics(values) for name, values in blocks.items()},
@@ -111,12 +105,11 @@ def judge(
         "task": task.name,
         "seed": seed,
         "input": _input(predictions),
-        "notes": _notes(predictions, ready[top][0], by_set=by_set),
+        "notes": _notes(predictions, ready[top], by_set=by_set),
     }
     if out_dir is not None:
         write_json(out_dir / "metrics.json", metrics)
-        rows = {name: rows for name, (rows, _) in ready.items()}
-        write_metric_tables(out_dir, rows, blocks=blocks)
+        write_metric_tables(out_dir, ready, blocks=blocks)
     return metrics
 
 
@@ -151,39 +144,60 @@ def matching_rows(
     return own, others
 
 
-def _compared(
-    rows: Predictions, other: Predictions, *, task: Task, seed: int, problems: list[str]
-) -> dict[str, Any]:
-    """Another model's block on the rows it shares, and the paired differences."""
-    own, others = matching_rows(rows, other)
-    if not len(own):
-        problems.append(f"{other.file}: no (subject, visit) of it is judged here")
-        return {}
-    ours, theirs = rows.take(own), other.take(others)
-    unlike = np.isfinite(theirs.target) & (theirs.target != ours.target)
-    if unlike.any():
-        first = ours.subject[unlike][0]
-        problems.append(
-            f"{other.file}: another target for {unlike.sum()} examinations (such as "
-            f"subject {first!r}); both tables must hold one truth"
+@dataclasses.dataclass(frozen=True)
+class _Pair:
+    """Another model's table; the rows that both have, with our and with its answers."""
+
+    other: Predictions
+    ours: Predictions
+    theirs: Predictions
+    unmatched: int
+
+
+def _pairs(judged: Predictions, compare: Sequence[Predictions]) -> list[_Pair]:
+    judged = judged.take(np.isfinite(judged.target))
+    pairs, problems = [], []
+    for other in compare:
+        own, others = matching_rows(judged, other)
+        if not len(own):
+            problems.append(f"{other.file}: no (subject, visit) of it is judged here")
+            continue
+        ours, theirs = judged.take(own), other.take(others)
+        unlike = np.isfinite(theirs.target) & (theirs.target != ours.target)
+        if unlike.any():
+            problems.append(
+                f"{other.file}: another target for {unlike.sum()} examinations (such "
+                f"as subject {ours.subject[unlike].tolist()[0]!r}); both tables must "
+                "hold one truth"
+            )
+            continue
+        answers = dataclasses.replace(
+            ours,
+            score=theirs.score,
+            probs=theirs.probs,
+            predicted_class=theirs.predicted_class,
+            on_scale=theirs.on_scale,
         )
-        return {}
-    theirs = dataclasses.replace(
-        ours,
-        score=theirs.score,
-        probs=theirs.probs,
-        predicted_class=theirs.predicted_class,
-        on_scale=theirs.on_scale,
-    )
-    judged, _ = judged_rows(theirs, task=task, seed=seed)
-    reference, _ = judged_rows(ours, task=task, seed=seed)
-    found = _metrics(block(judged) | _differences(reference, judged))
+        pairs.append(_Pair(other, ours, answers, len(judged) - len(own)))
+    raise_all(problems, title="compared tables")
+    return pairs
+
+
+def _compared(pair: _Pair, *, task: Task, seed: int) -> dict[str, Any]:
+    """Another model's block on the rows it shares, and the paired differences."""
+    ours = judged_rows(pair.ours, task=task, seed=seed)
+    theirs = judged_rows(pair.theirs, task=task, seed=seed)
+    found = _metrics(block(theirs) | _differences(ours, theirs))
     counts = {
-        "matched": len(own),
-        "without_partner_here": len(rows) - len(own),
-        "without_partner_there": len(other) - len(own),
+        "matched": len(pair.ours),
+        "unmatched_here": pair.unmatched,
+        "unmatched_there": len(pair.other) - len(pair.ours),
     }
-    return found | {"rows": counts, "notes": list(other.notes), "file": other.file}
+    return found | {
+        "rows": counts,
+        "notes": list(pair.other.notes),
+        "file": pair.other.file,
+    }
 
 
 def _differences(ours: Judged, theirs: Judged) -> Block:
@@ -234,10 +248,6 @@ def _add_ceiling(found: Block, ceiling: Mapping[str, Any] | None) -> None:
                 method=f"{name} divided by its ceiling, which is taken as exact",
                 n=own.n,
             )
-
-
-def _sets(predictions: Predictions) -> list[str]:
-    return list(dict.fromkeys(predictions.set.tolist()))
 
 
 def _top_level(by_set: Mapping[str, Predictions]) -> str:

@@ -107,7 +107,7 @@ class TableChecks:
     ) -> tuple[np.ndarray, np.ndarray, bool]:
         """Score to rank by, class, and whether the score is in the target's unit."""
         low, high = self.task.score_range
-        on_scale = score is not None and low - 1 <= np.median(score) <= high + 1
+        on_scale = score is not None and bool(low - 1 <= np.median(score) <= high + 1)
         if score is None and probs is not None:
             score = probs @ np.arange(len(self.task.classes), dtype=float)
             notes.append("No score is given: rows are ranked by the expected class.")
@@ -131,9 +131,8 @@ class TableChecks:
     def _check_rows(self, subject: np.ndarray, visit: np.ndarray) -> None:
         first: dict[tuple[str, int], int] = {}
         twice = []
-        for row, key in zip(
-            self.table.rows, zip(subject, visit, strict=True), strict=True
-        ):
+        keys = zip(subject.tolist(), visit.tolist(), strict=True)
+        for row, key in zip(self.table.rows, keys, strict=True):
             if first.setdefault(key, row.line) != row.line:
                 twice.append(
                     f"line {row.line}: subject {key[0]!r}, visit {key[1]} stands "
