@@ -28,6 +28,8 @@ MARGIN = 0.1  # share of the free memory that is left alone
 CGROUP = pathlib.Path("/sys/fs/cgroup")
 _READ_RECORDS = 1024
 
+Device = Any  # jax.Device, which type checkers take for a variable
+
 _log = logging.getLogger(__name__)
 
 
@@ -136,7 +138,7 @@ def place(
     return {name: whole_or_parts(array) for name, array in arrays.items()}
 
 
-def free_bytes(device: jax.Device) -> int:
+def free_bytes(device: Device) -> int:
     """Returns the free memory of a device; on a CPU what this process may take."""
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats and "bytes_limit" in stats:
@@ -149,7 +151,7 @@ def check_fit(
     cohort_bytes: int,
     group_bytes: int,
     groups: int,
-    device: jax.Device,
+    device: Device,
     available_bytes: int | None = None,
 ) -> None:
     """Logs what a run needs of a device's memory beside what is free.

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Int, Shaped
+from jaxtyping import Array, Int, Num, Shaped
 
+from liverjax.cohort.schema import TARGET
 from liverjax.data.resident import take
 from liverjax.errors import InputError
 
@@ -59,6 +60,20 @@ class EpochRows:
     occurrence: Int[np.ndarray, " n"]
 
 
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """One epoch's index table.
+
+    Attributes:
+        columns: ``row`` ``(capacity, r)``, ``occurrence`` and ``target``
+            ``(capacity,)``, as `liverjax.train.step.gather_batch` reads them.
+        rows: How many of them are real.
+    """
+
+    columns: Mapping[str, np.ndarray]
+    rows: int
+
+
 def draw_epoch(
     rng: np.random.Generator,
     kind: RowKind,
@@ -94,6 +109,34 @@ def draw_epoch(
         walks.append(kind.sample(rng, spans))
     rows = np.concatenate(walks)[:wanted].astype(np.int32)
     return EpochRows(rows=rows, occurrence=count_occurrences(rows[:, 0]))
+
+
+def make_table(
+    epoch: EpochRows, *, targets: Num[np.ndarray, " records"], capacity: int
+) -> Table:
+    """Returns an epoch's index table, padded with zeros to the run's longest epoch.
+
+    Raises:
+        ValueError: If the epoch is longer than that.
+    """
+    count = len(epoch.rows)
+    if count > capacity:
+        raise ValueError(
+            f"an epoch of {count} rows in a run of at most {capacity}: the kind of row "
+            "must draw the same number every epoch"
+        )
+    columns = {
+        ROW: epoch.rows,
+        OCCURRENCE: epoch.occurrence,
+        TARGET: targets[epoch.rows[:, 0]],
+    }
+    padded = {
+        name: np.concatenate(
+            [column, np.zeros((capacity - count, *column.shape[1:]), column.dtype)]
+        )
+        for name, column in columns.items()
+    }
+    return Table(columns=padded, rows=count)
 
 
 def epoch_rng(*, seed: int, fold: int, epoch: int) -> np.random.Generator:

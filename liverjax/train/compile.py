@@ -22,6 +22,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool
 
 from liverjax.cohort.schema import ARRAYS, IMAGE, TARGET
+from liverjax.data.resident import Device
 from liverjax.data.rows import OCCURRENCE, ROW, RowKind
 from liverjax.train import state as states
 from liverjax.train import step as steps
@@ -62,6 +63,8 @@ class Programs:
             and losses are donated.
         predict: ``(variables, rows, target, arrays) -> logits, losses`` of one batch.
         keep_best: ``(best, variables, better) -> best``; best is donated.
+        state: Shapes of a state.
+        losses: Shape of an epoch's losses.
         sharding: Where arguments lie: on each device of the group.
         batch_size: Rows of a step and of a prediction.
         capacity: Rows of an index table.
@@ -74,6 +77,8 @@ class Programs:
     advance: Callable[..., tuple[states.TrainState, Array]]
     predict: Callable[..., tuple[Array, Array]]
     keep_best: Callable[..., Any]
+    state: states.TrainState
+    losses: jax.ShapeDtypeStruct
     sharding: NamedSharding
     batch_size: int
     capacity: int
@@ -82,7 +87,7 @@ class Programs:
     compile_s: float
 
 
-def group_sharding(devices: Sequence[jax.Device]) -> NamedSharding:
+def group_sharding(devices: Sequence[Device]) -> NamedSharding:
     """Returns the sharding that puts an array whole on each device of a group."""
     mesh = Mesh(np.asarray(devices), (DATA,), axis_types=(AxisType.Auto,))
     return NamedSharding(mesh, PartitionSpec())
@@ -103,7 +108,7 @@ def compile_programs(
     target_dtype: Any,
     batch_size: int,
     capacity: int,
-    devices: Sequence[jax.Device],
+    devices: Sequence[Device],
     variables: Mapping[str, Any] | None = None,
     bias_length: int = 1,
 ) -> Programs:
@@ -202,6 +207,8 @@ def compile_programs(
         advance=advance,
         predict=compiled(predict, best, row, target, arrays),
         keep_best=compiled(keep_best, best, best, like((), np.bool_), donate=(0,)),
+        state=state,
+        losses=losses,
         sharding=sharding,
         batch_size=batch_size,
         capacity=capacity,

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from liverjax import losses
-from liverjax.data.rows import ROWS, RowKind
+from liverjax.data.resident import place
+from liverjax.data.rows import ROWS, RowKind, draw_epoch, epoch_rng
 from liverjax.train.compile import Learner, Programs, compile_programs
+from liverjax.train.evaluate import Exam
+from liverjax.train.loop import Plan, fit
 from liverjax.train.optimizer import adam
+from liverjax.train.schedule import constant
+from liverjax.train.state import member_key
 
 SIDE = 8
 
@@ -80,3 +87,47 @@ def programs(
         devices=more.pop("devices", [jax.devices()[device]]),
         **more,
     )
+
+
+class Career:
+    """One member's training on toy slices, as `fit` takes it."""
+
+    def __init__(self, *, epochs=3, count=40, schedule=None, **plan):
+        rng = np.random.default_rng(1)
+        self.arrays = records(count)
+        self.targets = rng.normal(8, 2, count).astype(np.float32)
+        self.spans = np.array([[0, 10], [10, 10]])
+        self.select = Exam(
+            rows=np.arange(20, 30, dtype=np.int32)[:, None], target=self.targets[20:30]
+        )
+        self.plan = Plan(
+            epochs=epochs,
+            schedule=schedule or constant(learning_rate=1e-2),
+            **{"piece_s": 1e-9, "save_every_s": 1e9} | plan,
+        )
+
+    def run(self, folder, built, *, fold=0, stop=None, birth=None, **options):
+        folder.mkdir(parents=True, exist_ok=True)
+        return fit(
+            folder,
+            programs=built,
+            arrays=place(self.arrays, built.sharding),
+            birth=birth
+            or (
+                lambda: built.create(
+                    member_key(0, fold=fold), None, np.full(1, 8, np.float32)
+                )
+            ),
+            draw=lambda epoch: draw_epoch(
+                epoch_rng(seed=0, fold=fold, epoch=epoch),
+                ROWS["slice"],
+                spans=self.spans,
+                batch_size=built.batch_size,
+            ),
+            targets=self.targets,
+            select=self.select,
+            score=lambda logits: -float(np.abs(logits[:, 0] - 8).mean()),
+            plan=self.plan,
+            stop=stop or threading.Event(),
+            environment={"devices": 1} | options,
+        )
