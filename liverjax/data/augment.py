@@ -227,7 +227,7 @@ def _checked(
                 f"array {name!r} holds intensities as {array.dtype}; expected an "
                 "unsigned or a float type, whose range is known"
             )
-    sizes = {name: tuple(array.shape[-3:-1]) for name, array in arrays.items()}
+    sizes = {name: (a.shape[-3], a.shape[-2]) for name, a in arrays.items()}
     if len(set(sizes.values())) != 1:
         raise ValueError(f"arrays differ in height and width: {sizes}")
     size = next(iter(sizes.values()))

@@ -11,6 +11,7 @@ pixel. Everything is float32 whatever the compute type of the network.
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -129,15 +130,14 @@ def bspline_field(
     coarse = jnp.moveaxis(control, -1, 0)
     # Sums of outer products, not two dots: as fast, and a dot adds in another order for
     # another batch size, so that an example would not have the same bits in any batch.
-    rows = sum(
-        coarse[:, None, point, :] * basis[None, :, point, None]
-        for point in range(basis.shape[1])
+    points = range(basis.shape[1])
+    rows = functools.reduce(
+        jnp.add, (coarse[:, None, p, :] * basis[None, :, p, None] for p in points)
     )
     # Without the barrier the first sum is computed anew in each term of the second.
     rows = jax.lax.optimization_barrier(rows)
-    return sum(
-        rows[:, :, point, None] * basis[None, None, :, point]
-        for point in range(basis.shape[1])
+    return functools.reduce(
+        jnp.add, (rows[:, :, p, None] * basis[None, None, :, p] for p in points)
     )
 
 
