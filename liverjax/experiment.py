@@ -275,7 +275,7 @@ def write_baselines(
         outcome = task.link(score[:, None])
         classes = task.classify(outcome)
         table = [
-            row
+            {key: row[key] for key in ("subject", "visit", "set", "site")}
             | {"fold": str(fold[i]) if fold[i] >= 0 else "", "target": truth[i]}
             | {"score": float(outcome.score[i]), "class": task.classes[classes[i]]}
             for i, row in enumerate(rows)
