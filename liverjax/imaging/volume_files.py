@@ -144,7 +144,7 @@ def _reason(error: RuntimeError) -> str:
     return lines[-1] if lines else "no reason given"
 
 
-def _open(path: pathlib.Path) -> BinaryIO:
+def _open(path: pathlib.Path) -> BinaryIO | gzip.GzipFile:
     with path.open("rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
     if zipped != path.name.lower().endswith(".gz"):
@@ -178,7 +178,7 @@ def _check_nifti(path: pathlib.Path) -> list[Finding]:
     return _check_nifti_orientation(header, path=path)
 
 
-def _count_bytes(file: BinaryIO, *, limit: int) -> int:
+def _count_bytes(file: BinaryIO | gzip.GzipFile, *, limit: int) -> int:
     total = 0
     # A damaged end is seen by the decompressor only when it gets there; more than the
     # header announces (extensions, padding) need not be unfolded.
