@@ -154,7 +154,7 @@ def make_volume(
     *,
     origin_mm: tuple[float, float, float],
     spacing_mm: tuple[float, float, float],
-    direction: tuple[float, ...] = (1, 0, 0, 0, 1, 0, 0, 0, 1),
+    direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
 ) -> sitk.Image:
     """Returns a volume of an array (d, h, w).
 
@@ -171,7 +171,7 @@ def make_volume(
     return image
 
 
-def _numbers(values: tuple[float, ...]) -> str:
+def _numbers(values: tuple[float | int, ...]) -> str:
     return "(" + ", ".join(f"{value:.6g}" for value in values) + ")"
 
 

@@ -187,16 +187,16 @@ def _locate(
     """
     known = [source[uid] for uid in references if uid in source]
     origin = known[0].plane if len(known) == 1 else None
-    if origin is None and frame.plane is None:
-        raise ExaminationError(
-            "seg-position",
-            f"frame {frame.index + 1} has neither a position nor a known source image; "
-            "give the image as its DICOM folder",
-        )
+    if frame.plane is None:
+        if origin is None:
+            raise ExaminationError(
+                "seg-position",
+                f"frame {frame.index + 1} has neither a position nor a known source "
+                "image; give the image as its DICOM folder",
+            )
+        return origin
     if origin is None:
         return frame.plane
-    if frame.plane is None:
-        return origin
     apart_mm = np.abs(np.subtract(frame.plane.position_mm, origin.position_mm)).max()
     limit_mm = MAX_APART_PX * min(frame.plane.spacing_mm)
     if frame.shape == known[0].shape and apart_mm > limit_mm:
