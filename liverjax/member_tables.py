@@ -60,7 +60,7 @@ def write_tables(
         | {
             "site": examinations.site[place],
             "fold": fold if examinations.set[place] == TRAIN else None,
-            "target": _number(examinations.truth[place]),
+            "target": _number(float(examinations.truth[place])),
             "class": task.classes[int(classes[i])],
         }
         for i, (place, values) in enumerate(
@@ -91,4 +91,4 @@ def _values(outcome: Outcome, *, probs: list[str]) -> list[dict[str, float]]:
 
 def _number(truth: float) -> Any:
     """Returns a truth as people write it: whole numbers without a point."""
-    return int(truth) if float(truth).is_integer() else float(truth)
+    return int(truth) if truth.is_integer() else truth
