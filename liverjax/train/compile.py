@@ -54,19 +54,37 @@ class Learner:
 
 
 @dataclasses.dataclass(frozen=True)
+class Predictor:
+    """A network's predictions, compiled for one group of devices.
+
+    Attributes:
+        predict: ``(variables, rows, target, arrays) -> logits, losses`` of one batch.
+        batch_size: Rows of it.
+        row_length: Numbers in a row.
+        target_dtype: Of the target.
+        sharding: Where arguments lie: on each device of the group.
+    """
+
+    predict: Callable[..., tuple[Array, Array]]
+    batch_size: int
+    row_length: int
+    target_dtype: Any
+    sharding: NamedSharding
+
+
+@dataclasses.dataclass(frozen=True)
 class Programs:
-    """Compiled for one group of devices; every member of a run uses the same.
+    """All that trains, compiled for one group of devices; every member uses the same.
 
     Attributes:
         create: ``(key, variables, bias) -> state``.
         advance: ``(state, losses, table, arrays, start, stop) -> state, losses``; state
             and losses are donated.
-        predict: ``(variables, rows, target, arrays) -> logits, losses`` of one batch.
         keep_best: ``(best, variables, better) -> best``; best is donated.
+        predictor: Of the same network.
         state: Shapes of a state.
         losses: Shape of an epoch's losses.
-        sharding: Where arguments lie: on each device of the group.
-        batch_size: Rows of a step and of a prediction.
+        batch_size: Rows of a step.
         capacity: Rows of an index table.
         state_bytes: Of one state and its best copy.
         program_bytes: What the training program needs beside its arguments.
@@ -75,16 +93,20 @@ class Programs:
 
     create: Callable[..., states.TrainState]
     advance: Callable[..., tuple[states.TrainState, Array]]
-    predict: Callable[..., tuple[Array, Array]]
     keep_best: Callable[..., Any]
+    predictor: Predictor
     state: states.TrainState
     losses: jax.ShapeDtypeStruct
-    sharding: NamedSharding
     batch_size: int
     capacity: int
     state_bytes: int
     program_bytes: int
     compile_s: float
+
+    @property
+    def sharding(self) -> NamedSharding:
+        """Where arguments lie: on each device of the group."""
+        return self.predictor.sharding
 
 
 def group_sharding(devices: Sequence[Device]) -> NamedSharding:
@@ -104,26 +126,26 @@ def compile_programs(
     learner: Learner,
     *,
     arrays: Mapping[str, Any],
-    example_row: np.ndarray,
+    row_length: int,
     target_dtype: Any,
     batch_size: int,
     capacity: int,
     devices: Sequence[Device],
     variables: Mapping[str, Any] | None = None,
-    bias_length: int = 1,
+    num_outputs: int = 1,
 ) -> Programs:
     """Returns the programs of one group of devices, compiled.
 
     Args:
         learner: The study's functions.
         arrays: The records, or their shapes, as `liverjax.data.resident.place` gives.
-        example_row: Any row; its length counts.
+        row_length: Numbers in a row.
         target_dtype: Of the targets.
         batch_size: Rows a step; a multiple of the number of devices.
         capacity: Rows of the run's longest epoch, a multiple of the batch size.
         devices: Of the group; the batch is divided among them.
         variables: What `Programs.create` will be given, or its shapes.
-        bias_length: Outputs of the network.
+        num_outputs: Of the network.
 
     Raises:
         ValueError: If the batch or the capacity cannot be divided so.
@@ -137,14 +159,7 @@ def compile_programs(
     sharding = group_sharding(devices)
     compiled = functools.partial(_compile, sharding=sharding)
     like = functools.partial(_like, sharding=sharding)
-    row = like((batch_size, len(example_row)), np.int32)
-    target = like((batch_size,), target_dtype)
-
-    gather = functools.partial(
-        _gather_divided,
-        fetch=learner.kind.fetch,
-        divided=NamedSharding(sharding.mesh, PartitionSpec(DATA)),
-    )
+    gather = _gather(learner, sharding=sharding)
     train = functools.partial(
         steps.train_step,
         apply_fn=learner.model.apply,
@@ -152,44 +167,16 @@ def compile_programs(
         loss_fn=learner.loss_fn,
         augment_fn=learner.augment_fn,
     )
-
-    def see(arrays: Any, rows: Any) -> Any:
-        table = {ROW: rows, OCCURRENCE: rows[:, 0], TARGET: rows[:, 0]}
-        return jax.vmap(learner.crop_fn)(gather(arrays, table)[ARRAYS])
-
-    image = jax.eval_shape(see, arrays, row)[IMAGE]
-
-    def create(key: Any, variables: Any, bias: Any) -> states.TrainState:
-        state = states.create_state(
-            key,
-            model=learner.model,
-            tx=learner.tx,
-            image=jnp.zeros((1, *image.shape[1:]), image.dtype),
-            variables=variables,
-        )
-        if learner.head is None:
-            return state
-        return state.replace(
-            params=states.with_bias(state.params, bias, layer=learner.head)
-        )
-
-    def predict(variables: Any, rows: Any, target: Any, arrays: Any) -> Any:
-        logits = steps.predict_step(
-            types.SimpleNamespace(variables=variables),
-            {ARRAYS: see(arrays, rows)},
-            apply_fn=learner.model.apply,
-        )
-        return logits, learner.loss_fn(logits, target)
-
+    see = functools.partial(_see, crop_fn=learner.crop_fn, gather=gather)
+    image = jax.eval_shape(see, arrays, like((1, row_length), np.int32))[IMAGE]
+    create = functools.partial(_create, learner=learner, image=image)
     key = jax.eval_shape(lambda: states.member_key(0, fold=0))
-    born = (
-        _place(key, sharding=sharding),
-        _place(variables, sharding=sharding),
-        like((bias_length,), np.float32),
-    )
+    given = _place((key, variables), sharding=sharding)
+    born = (*given, like((num_outputs,), np.float32))
     state = _place(jax.eval_shape(create, *born), sharding=sharding)
+
     table = {
-        ROW: like((capacity, len(example_row)), np.int32),
+        ROW: like((capacity, row_length), np.int32),
         OCCURRENCE: like((capacity,), np.int32),
         TARGET: like((capacity,), target_dtype),
     }
@@ -200,16 +187,23 @@ def compile_programs(
         steps.run_steps, step=train, gather=gather, batch_size=batch_size
     )
     bound = like((), np.int32)
-    advance = compiled(run, state, losses, table, arrays, bound, bound, donate=(0, 1))
     best = state.variables
+    advance = compiled(run, state, losses, table, arrays, bound, bound, donate=(0, 1))
     return Programs(
         create=compiled(create, *born),
         advance=advance,
-        predict=compiled(predict, best, row, target, arrays),
         keep_best=compiled(keep_best, best, best, like((), np.bool_), donate=(0,)),
+        predictor=compile_predictor(
+            learner,
+            arrays=arrays,
+            row_length=row_length,
+            target_dtype=target_dtype,
+            batch_size=batch_size,
+            devices=devices,
+            variables=best,
+        ),
         state=state,
         losses=losses,
-        sharding=sharding,
         batch_size=batch_size,
         capacity=capacity,
         state_bytes=_nbytes(state) + _nbytes(best),
@@ -218,12 +212,91 @@ def compile_programs(
     )
 
 
-def _gather_divided(
-    arrays: Any, table: Mapping[str, Array], *, fetch: Any, divided: NamedSharding
-) -> dict[str, Any]:
-    """Returns a batch whose examples each device of the group reads for itself."""
-    table = jax.lax.with_sharding_constraint(dict(table), divided)
-    return steps.gather_batch(arrays, table, fetch=fetch)
+def compile_predictor(
+    learner: Learner,
+    *,
+    arrays: Mapping[str, Any],
+    row_length: int,
+    batch_size: int,
+    devices: Sequence[Device],
+    variables: Mapping[str, Any],
+    target_dtype: Any = np.float32,
+) -> Predictor:
+    """Returns the compiled predictions of a trained network.
+
+    Args:
+        learner: The study's functions.
+        arrays: The records, or their shapes.
+        row_length: Numbers in a row.
+        batch_size: Rows a batch; a multiple of the number of devices.
+        devices: Of the group; the batch is divided among them.
+        variables: Of the network, or their shapes.
+        target_dtype: Of the targets.
+    """
+    sharding = group_sharding(devices)
+    see = functools.partial(
+        _see, crop_fn=learner.crop_fn, gather=_gather(learner, sharding=sharding)
+    )
+
+    def predict(variables: Any, rows: Any, target: Any, arrays: Any) -> Any:
+        logits = steps.predict_step(
+            types.SimpleNamespace(variables=variables),
+            {ARRAYS: see(arrays, rows)},
+            apply_fn=learner.model.apply,
+        )
+        return logits, learner.loss_fn(logits, target)
+
+    compiled = _compile(
+        predict,
+        _place(variables, sharding=sharding),
+        _like((batch_size, row_length), np.int32, sharding=sharding),
+        _like((batch_size,), target_dtype, sharding=sharding),
+        arrays,
+        sharding=sharding,
+    )
+    return Predictor(
+        predict=compiled,
+        batch_size=batch_size,
+        row_length=row_length,
+        target_dtype=target_dtype,
+        sharding=sharding,
+    )
+
+
+def _create(
+    key: Any, variables: Any, bias: Any, *, learner: Learner, image: Any
+) -> states.TrainState:
+    """Returns a new-born state with its head's first bias."""
+    state = states.create_state(
+        key,
+        model=learner.model,
+        tx=learner.tx,
+        image=jnp.zeros(image.shape, image.dtype),
+        variables=variables,
+    )
+    if learner.head is None:
+        return state
+    return state.replace(
+        params=states.with_bias(state.params, bias, layer=learner.head)
+    )
+
+
+def _see(arrays: Any, rows: Any, *, crop_fn: Any, gather: Any) -> Any:
+    """Returns what the network sees of rows in evaluation."""
+    table = {ROW: rows, OCCURRENCE: rows[:, 0], TARGET: rows[:, 0]}
+    return jax.vmap(crop_fn)(gather(arrays, table)[ARRAYS])
+
+
+def _gather(learner: Learner, *, sharding: NamedSharding) -> Callable[..., Any]:
+    """Returns `gather_batch`, each device of the group reading its own examples."""
+    divided = NamedSharding(sharding.mesh, PartitionSpec(DATA))
+
+    def gather(arrays: Any, table: Mapping[str, Array]) -> dict[str, Any]:
+        if len(sharding.device_set) > 1:
+            table = jax.lax.with_sharding_constraint(dict(table), divided)
+        return steps.gather_batch(arrays, table, fetch=learner.kind.fetch)
+
+    return gather
 
 
 def _compile(

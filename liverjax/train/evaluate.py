@@ -2,45 +2,43 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from liverjax.train.compile import Programs
+from liverjax.train.compile import Predictor
 
 
-@dataclasses.dataclass(frozen=True)
-class Exam:
-    """Rows to predict, in order.
-
-    Attributes:
-        rows: ``(n, r)``.
-        target: ``(n,)``, what the loss compares with; anything where there is none.
-    """
-
-    rows: Int[np.ndarray, "n r"]
-    target: Num[np.ndarray, " n"]
-
-
-def predict_exam(
+def predict_rows(
     variables: Mapping[str, Any],
-    exam: Exam,
+    rows: Int[np.ndarray, "n r"],
     *,
-    programs: Programs,
     arrays: Mapping[str, Any],
+    predictor: Predictor,
+    target: Num[np.ndarray, " n"] | None = None,
 ) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, " n"]]:
-    """Returns logits and losses of rows, batch after batch through one program.
+    """Returns a network's logits of rows in order, and their losses.
 
-    The last batch is filled up with the first row, whose results are cut off.
+    Batch after batch; the last one is filled up with the first row, whose results are
+    cut off.
+
+    Args:
+        variables: ``params`` and ``batch_stats``.
+        rows: At least one.
+        arrays: The records, on the device.
+        predictor: Compiled for these variables and arrays.
+        target: What the losses compare with; without it they mean nothing.
     """
-    count, size = len(exam.rows), programs.batch_size
+    count, size = len(rows), predictor.batch_size
+    if target is None:
+        target = np.zeros(count)
     place = np.arange(-(-count // size) * size)
     place[count:] = 0
+    rows, target = rows.astype(np.int32), target.astype(predictor.target_dtype)
     parts = [
-        programs.predict(variables, exam.rows[chosen], exam.target[chosen], arrays)
+        predictor.predict(variables, rows[chosen], target[chosen], arrays)
         for chosen in np.split(place, len(place) // size)
     ]
     logits, losses = zip(*parts, strict=True)

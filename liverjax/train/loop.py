@@ -13,13 +13,13 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Num
+from jaxtyping import Int, Num
 
 from liverjax.cohort import files
 from liverjax.data.rows import EpochRows, Table, make_table
 from liverjax.train import standing as standings
 from liverjax.train.compile import Programs
-from liverjax.train.evaluate import Exam, predict_exam
+from liverjax.train.evaluate import predict_rows
 from liverjax.train.optimizer import with_learning_rate
 from liverjax.train.schedule import Control, Schedule, best_epoch, is_finished
 from liverjax.train.standing import Environment, Standing
@@ -79,7 +79,7 @@ def fit(
     birth: Callable[[], TrainState],
     draw: Callable[[int], EpochRows],
     targets: Num[np.ndarray, " records"],
-    select: Exam,
+    select: Int[np.ndarray, "n r"],
     score: Callable[[np.ndarray], float],
     plan: Plan,
     stop: threading.Event,
@@ -96,7 +96,7 @@ def fit(
         draw: ``epoch -> rows``.
         targets: What the loss compares with, by record.
         select: Rows that pick the epoch.
-        score: ``logits (n, k) of select.rows -> selection score``, higher is better.
+        score: ``logits (n, k) of these rows -> selection score``, higher is better.
         plan: How long and how often.
         stop: Set by someone who wants the member to save and return.
         environment: What its bits depend on; a resume in another is warned of.
@@ -119,8 +119,12 @@ def fit(
             run.save(standing)
             return run.ended("stopped", standing)
         if failed is None:
-            logits, losses = predict_exam(
-                standing.state.variables, select, programs=programs, arrays=arrays
+            logits, losses = predict_rows(
+                standing.state.variables,
+                select,
+                arrays=arrays,
+                predictor=programs.predictor,
+                target=targets[select[:, 0]],
             )
             if np.isfinite(logits).all():
                 standing = run.finish_epoch(

@@ -13,7 +13,6 @@ from liverjax import losses
 from liverjax.data.resident import place
 from liverjax.data.rows import ROWS, RowKind, draw_epoch, epoch_rng
 from liverjax.train.compile import Learner, Programs, compile_programs
-from liverjax.train.evaluate import Exam
 from liverjax.train.loop import Plan, fit
 from liverjax.train.optimizer import adam
 from liverjax.train.schedule import constant
@@ -80,7 +79,7 @@ def programs(
     return compile_programs(
         study or learner(),
         arrays=arrays,
-        example_row=np.zeros(1, np.int32),
+        row_length=1,
         target_dtype=np.float32,
         batch_size=batch_size,
         capacity=capacity,
@@ -97,9 +96,7 @@ class Career:
         self.arrays = records(count)
         self.targets = rng.normal(8, 2, count).astype(np.float32)
         self.spans = np.array([[0, 10], [10, 10]])
-        self.select = Exam(
-            rows=np.arange(20, 30, dtype=np.int32)[:, None], target=self.targets[20:30]
-        )
+        self.select = np.arange(20, 30, dtype=np.int32)[:, None]
         self.plan = Plan(
             epochs=epochs,
             schedule=schedule or constant(learning_rate=1e-2),
