@@ -373,6 +373,7 @@ def test_texts_that_may_name_a_patient_stay_out_of_messages(tmp_path):
 
 def test_odd_values_of_hospitals_raise_no_warnings(tmp_path):
     def spoil(dataset: Dataset, number: int) -> None:
+        del dataset.ImageType
         with pydicom.config.disable_value_validation():
             dataset.ImageType = ["original", "primary", "axial plane of the patient"]
             dataset.StudyDate = "yesterday"
