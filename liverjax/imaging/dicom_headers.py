@@ -8,9 +8,11 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import pydicom
+import pydicom.config
 import pydicom.filereader
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
@@ -160,12 +162,7 @@ def read_header(path: pathlib.Path) -> pydicom.Dataset | None:
     try:
         if has_preamble:
             _check_inflated_size(path)
-        dataset = pydicom.dcmread(
-            path,
-            stop_before_pixels=True,
-            specific_tags=list(TAGS),
-            force=not has_preamble,
-        )
+        dataset = read_dataset(path, tags=TAGS)
         complete = bool(dataset.get("SOPClassUID"))
     except (EOFError, OSError, ValueError, TypeError, KeyError, zlib.error) as error:
         if isinstance(error, ExaminationError):
@@ -180,6 +177,29 @@ def read_header(path: pathlib.Path) -> pydicom.Dataset | None:
     raise ExaminationError(
         "truncated", f"{path.name}: the DICOM header is not whole; copy the file again"
     )
+
+
+def read_dataset(
+    path: pathlib.Path, *, tags: Sequence[str] | None = None
+) -> pydicom.Dataset:
+    """Returns a DICOM file's elements, all of them decoded.
+
+    Odd values (there are many in hospitals) raise no warnings, which would quote them.
+
+    Args:
+        path: A DICOM file.
+        tags: Keywords to read, pixels are then left out; None reads everything.
+    """
+    with pydicom.config.disable_value_validation():
+        dataset = pydicom.dcmread(
+            path,
+            specific_tags=None if tags is None else list(tags),
+            stop_before_pixels=tags is not None,
+            force=True,
+        )
+        for _ in dataset.iterall():
+            pass
+    return dataset
 
 
 def read_frames(dataset: pydicom.Dataset, *, path: pathlib.Path) -> list[Frame]:

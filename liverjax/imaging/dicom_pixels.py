@@ -18,6 +18,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from liverjax.imaging import dicom_headers
 from liverjax.imaging.dicom_headers import Frame
 from liverjax.imaging.findings import ExaminationError
 
@@ -54,7 +55,7 @@ class PixelFile:
         """
         self.path = path
         try:
-            self.dataset = pydicom.dcmread(path, force=True)
+            self.dataset = dicom_headers.read_dataset(path)
         except (EOFError, OSError, ValueError, TypeError, KeyError) as error:
             raise ExaminationError(
                 "truncated", f"{path.name}: cannot be read as DICOM ({error})"

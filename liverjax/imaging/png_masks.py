@@ -15,6 +15,7 @@ from liverjax.imaging import grids
 from liverjax.imaging.dicom_headers import Frame
 from liverjax.imaging.findings import ExaminationError
 
+PNG_START = b"\x89PNG\r\n\x1a\n"
 ORDERS = ("file_order", "z_up", "z_down")
 OPPOSITE = {"z_up": "z_down", "z_down": "z_up", "file_order": "the opposite order"}
 
@@ -153,6 +154,12 @@ def _placements(
 
 
 def _read_picture(path: pathlib.Path) -> Integer[np.ndarray, "h w"]:
+    content = path.read_bytes()
+    # ITK reads a cut PNG without a word.
+    if not (content.startswith(PNG_START) and b"IEND" in content[-16:]):
+        raise ExaminationError(
+            "truncated", f"{path.name}: not a whole PNG; copy the file again"
+        )
     reader = sitk.ImageFileReader()
     reader.SetImageIO("PNGImageIO")
     reader.SetFileName(str(path))

@@ -136,8 +136,8 @@ def scan(root: pathlib.Path) -> Tree:
     series = []
     for group in headers.values():
         series += series_info.volumes_of(group)
-    order = sorted(series, key=lambda info: (info.study_uid, _number(info), info.part))
-    return Tree(tuple(order), tuple(objects), tuple(findings), other)
+    series.sort(key=lambda info: (info.study_uid, _number(info)))
+    return Tree(tuple(series), tuple(objects), tuple(findings), other)
 
 
 def read_series(

@@ -153,7 +153,7 @@ def _without_copies(frames: list[Frame]) -> tuple[list[Frame], int]:
 
 
 def _pixel_hash(path: pathlib.Path) -> str:
-    dataset = pydicom.dcmread(path, specific_tags=["PixelData"], force=True)
+    dataset = dicom_headers.read_dataset(path)
     return hashlib.sha256(dataset.get("PixelData", b"")).hexdigest()
 
 

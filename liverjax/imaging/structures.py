@@ -44,7 +44,7 @@ def read(
     Raises:
         ExaminationError: ``segment``, ``contour-position`` or ``mask-grid``.
     """
-    dataset = pydicom.dcmread(path)
+    dataset = dicom_headers.read_dataset(path)
     roi = _choose(dataset, segment=segment, organ=organ)
     findings = _check_frame_of_reference(dataset, source=source)
     depth, height, width = image.GetSize()[::-1]
