@@ -70,8 +70,8 @@ def read_header(path: pathlib.Path) -> Header:
     """Returns what headers tell of a volume file or of a DICOM series folder."""
     try:
         if path.is_dir() or not volume_files.is_volume_file(path):
-            info, findings = _only_series(path)
-            grid, found = _series_grid(info), [*findings, *info.findings]
+            info = series.find_one(path)
+            grid, found = _series_grid(info), list(info.findings)
         else:
             reader, found = volume_files.read_header(path)
             grid = _file_grid(reader)
@@ -143,22 +143,6 @@ def grid_differences(grid: Grid, *, other: Grid) -> list[str]:
 def spacing_spread(spacings_mm: list[float]) -> float:
     """Returns how much the largest spacing exceeds the smallest, as a fraction."""
     return max(spacings_mm) / min(spacings_mm) - 1 if spacings_mm else 0.0
-
-
-def _only_series(
-    path: pathlib.Path,
-) -> tuple[series.SeriesInfo, list[Finding]]:
-    tree = series.scan(path)
-    found = [info for info in tree.series if info.usable]
-    if not found and len(tree.series) == 1:
-        found = list(tree.series)
-    if len(found) != 1:
-        raise ExaminationError(
-            "several-series" if found else "no-usable-series",
-            f"{len(found)} usable DICOM series among {len(tree.series)}; expected a "
-            "folder with exactly one",
-        )
-    return found[0], [dataclasses.replace(f, level=FAILED) for f in tree.findings]
 
 
 def _file_grid(reader: sitk.ImageFileReader) -> Grid:
