@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pydicom
 
@@ -40,6 +40,11 @@ LEFT_OUT = {
 }
 
 
+def kind_left_out(image_type: Collection[str]) -> tuple[str, str] | None:
+    """Code and words of a picture that is no acquired stack, None for one that is."""
+    return next((LEFT_OUT[kind] for kind in LEFT_OUT if kind in image_type), None)
+
+
 def check_kind(header: pydicom.Dataset, *, frames: Sequence[Frame]) -> list[Finding]:
     """Returns a failed finding for pictures that are no acquired stack, by ImageType.
 
@@ -55,9 +60,10 @@ def check_kind(header: pydicom.Dataset, *, frames: Sequence[Frame]) -> list[Find
     if sop_class not in IMAGE_CLASSES:
         return [Finding("secondary-capture", "a screenshot, left out", FAILED)]
     kinds = {kind for frame in frames for kind in frame.image_type}
-    for kind, (code, words) in LEFT_OUT.items():
-        if kind in kinds:
-            return [Finding(code, f"{words} by its ImageType, left out", FAILED)]
+    left_out = kind_left_out(kinds)
+    if left_out:
+        code, words = left_out
+        return [Finding(code, f"{words} by its ImageType, left out", FAILED)]
     if {"DERIVED", "SECONDARY"} <= kinds:
         text = "derived from other images by its ImageType, left out"
         return [Finding("derived", text, FAILED)]

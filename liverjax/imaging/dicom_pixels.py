@@ -12,7 +12,11 @@ import pydicom.encaps
 import SimpleITK as sitk
 from jaxtyping import Float, Integer
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
+from pydicom.uid import (
+    ImplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+    generate_uid,
+)
 
 from liverjax.imaging.dicom_headers import Frame
 from liverjax.imaging.findings import ExaminationError
@@ -55,8 +59,15 @@ class PixelFile:
             raise ExaminationError(
                 "truncated", f"{path.name}: cannot be read as DICOM ({error})"
             ) from None
-        if "PixelData" not in self.dataset:
-            raise ExaminationError("truncated", f"{path.name}: the pixels are missing")
+        needed = ("PixelData", "Rows", "Columns", "BitsAllocated")
+        missing = [name for name in needed if self.dataset.get(name) is None]
+        if missing:
+            raise ExaminationError(
+                "truncated", f"{path.name}: {', '.join(missing)} missing; copy it again"
+            )
+        meta = getattr(self.dataset, "file_meta", FileMetaDataset())
+        # Files without a meta header are of DICOM's default syntax.
+        self.syntax = meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian
         if int(self.dataset.get("SamplesPerPixel") or 1) != 1:
             raise ExaminationError("not-scalar", f"{path.name}: a colour picture")
 
@@ -69,7 +80,7 @@ class PixelFile:
         Raises:
             ExaminationError: ``truncated`` or ``unreadable-pixels``.
         """
-        if self.dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        if self.syntax.is_encapsulated:
             return self._decode(index)
         return self._native(index)
 
@@ -90,7 +101,7 @@ class PixelFile:
                 f"{self.path.name}: {len(pixels)} of {size} bytes of pixels; copy the "
                 "file again",
             )
-        order = "<" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">"
+        order = "<" if self.syntax.is_little_endian else ">"
         values = np.frombuffer(pixels, f"{order}u{allocated // 8}").astype(np.int64)
         return self._significant(values).reshape(rows, columns)
 
@@ -114,8 +125,7 @@ class PixelFile:
                 "truncated", f"{self.path.name}: compressed pixels end early ({error})"
             ) from None
         single = FileDataset("", {}, preamble=bytes(128), file_meta=FileMetaDataset())
-        syntax = self.dataset.file_meta.TransferSyntaxUID
-        single.file_meta.TransferSyntaxUID = syntax
+        single.file_meta.TransferSyntaxUID = self.syntax
         single.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
         single.file_meta.MediaStorageSOPInstanceUID = generate_uid()
         single.SOPClassUID = SecondaryCaptureImageStorage
@@ -137,7 +147,7 @@ class PixelFile:
             except RuntimeError:
                 raise ExaminationError(
                     "unreadable-pixels",
-                    f"{self.path.name}: pixels in {syntax.name} cannot be decoded",
+                    f"{self.path.name}: pixels in {self.syntax.name} cannot be decoded",
                 ) from None
         array = sitk.GetArrayFromImage(image)
         shape = (int(self.dataset.Rows), int(self.dataset.Columns))

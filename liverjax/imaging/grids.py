@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import SimpleITK as sitk
@@ -155,7 +154,7 @@ def make_volume(
     *,
     origin_mm: tuple[float, float, float],
     spacing_mm: tuple[float, float, float],
-    direction: tuple[float, ...] = (1, 0, 0, 0, 1, 0, 0, 0, 1),
+    direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
 ) -> sitk.Image:
     """Returns a volume of an array (d, h, w).
 
@@ -172,8 +171,29 @@ def make_volume(
     return image
 
 
-def _numbers(values: tuple[float, ...]) -> str:
+def _numbers(values: tuple[float | int, ...]) -> str:
     return "(" + ", ".join(f"{value:.6g}" for value in values) + ")"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plane:
+    """A slice's pixels in the patient, as DICOM says it.
+
+    Attributes:
+        position_mm: Centre of the first pixel, LPS (x, y, z).
+        orientation: Cosines along a row, then along a column.
+        spacing_mm: Between rows, between columns.
+    """
+
+    position_mm: tuple[float, float, float]
+    orientation: tuple[float, float, float, float, float, float]
+    spacing_mm: tuple[float, float]
+
+    @property
+    def normal(self) -> Float[np.ndarray, " 3"]:
+        """Unit vector across the slice: row cosines x column cosines."""
+        cross = np.cross(self.orientation[:3], self.orientation[3:])
+        return cross / np.linalg.norm(cross)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,12 +229,7 @@ class Placement:
 
 
 def place_plane(
-    image: sitk.Image,
-    *,
-    position_mm: Sequence[float],
-    orientation: Sequence[float],
-    spacing_mm: Sequence[float],
-    shape: tuple[int, int],
+    image: sitk.Image, *, plane: Plane, shape: tuple[int, int]
 ) -> Placement | None:
     """Returns where a plane's pixels lie in a volume, or None if not on its lattice.
 
@@ -223,17 +238,13 @@ def place_plane(
 
     Args:
         image: The volume.
-        position_mm: Centre of the plane's first pixel, LPS.
-        orientation: Cosines along a row, then along a column, as in DICOM.
-        spacing_mm: Between rows, between columns.
+        plane: Where the pixels lie in the patient.
         shape: Rows, columns.
     """
-    to_index = np.linalg.inv(
-        np.reshape(image.GetDirection(), (3, 3)) * np.array(image.GetSpacing())
-    )
-    start = to_index @ np.subtract(position_mm, image.GetOrigin())
-    row_step = to_index @ (np.array(orientation[3:]) * spacing_mm[0])
-    column_step = to_index @ (np.array(orientation[:3]) * spacing_mm[1])
+    to_index = physical_to_index(image)
+    start = to_index @ np.subtract(plane.position_mm, image.GetOrigin())
+    row_step = to_index @ (np.array(plane.orientation[3:]) * plane.spacing_mm[0])
+    column_step = to_index @ (np.array(plane.orientation[:3]) * plane.spacing_mm[1])
     corners = np.array([(0, 0), (shape[0] - 1, 0), (0, shape[1] - 1)])
     exact = start + corners @ np.array([row_step, column_step])
     start, row_step, column_step = map(np.rint, (start, row_step, column_step))
@@ -242,6 +253,12 @@ def place_plane(
     if np.abs(exact - whole).max() > 0.25 or (steps.sum(axis=1) != 1).any():
         return None
     return Placement(*(_index(vector) for vector in (start, row_step, column_step)))
+
+
+def physical_to_index(image: sitk.Image) -> Float[np.ndarray, "3 3"]:
+    """Matrix from millimetres (from the origin, LPS) to voxel steps, both (x, y, z)."""
+    direction = np.reshape(image.GetDirection(), (3, 3))
+    return np.linalg.inv(direction * np.array(image.GetSpacing()))
 
 
 def _index(xyz: np.ndarray) -> tuple[int, int, int]:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 import SimpleITK as sitk
 from jaxtyping import Bool, Shaped
+from scipy import ndimage
 
 from liverjax.cohort.manifest import MaskSource
 from liverjax.imaging import (
@@ -25,6 +26,9 @@ from liverjax.imaging.findings import FAILED, ExaminationError, Finding, settle
 
 # Pieces beside the largest one that together are more than this share are named.
 MAX_LOOSE_SHARE = 0.05
+# A mask of which more lies in air is on another scan, or mirrored.
+MAX_AIR_SHARE = 0.5
+AIR_BELOW_HU = -500
 
 
 def read_mask(
@@ -79,10 +83,10 @@ def largest_component(mask: sitk.Image) -> sitk.Image:
     Args:
         mask: 0 and 1.
     """
-    pieces = sitk.RelabelComponent(sitk.ConnectedComponent(mask), sortByObjectSize=True)
-    largest = sitk.Cast(pieces == 1, sitk.sitkUInt8)
-    largest.CopyInformation(mask)
-    return largest
+    inside = sitk.GetArrayViewFromImage(mask) == 1
+    result = sitk.GetImageFromArray(_largest_piece(inside).astype(np.uint8))
+    result.CopyInformation(mask)
+    return result
 
 
 def volume_ml(mask: sitk.Image) -> float:
@@ -121,14 +125,11 @@ def check_mask(
     findings = []
     if modality == "ct":
         values = sitk.GetArrayViewFromImage(image)[inside]
-        air = float(np.mean(values < -500))
-        if air > 0.5:
+        air = float(np.mean(values < AIR_BELOW_HU))
+        if air > MAX_AIR_SHARE:
             text = f"{air:.0%} of the {organ} mask lies in air, outside the body"
             findings.append(Finding("mask-outside-body", text, FAILED))
-    loose = (
-        1
-        - np.count_nonzero(sitk.GetArrayViewFromImage(largest_component(mask))) / count
-    )
+    loose = 1 - np.count_nonzero(_largest_piece(inside)) / count
     if loose > MAX_LOOSE_SHARE:
         text = f"{loose:.0%} of the {organ} mask is not part of its largest piece"
         findings.append(Finding("mask-in-pieces", text))
@@ -142,6 +143,19 @@ def check_mask(
             )
         )
     return findings
+
+
+def _largest_piece(inside: Bool[np.ndarray, "d h w"]) -> Bool[np.ndarray, "d h w"]:
+    largest = np.zeros(inside.shape, bool)
+    if inside.any():
+        # Labelled inside the bounding box: a scan is much larger than an organ.
+        box = ndimage.find_objects(inside.astype(np.uint8))[0]
+        pieces = np.zeros(inside[box].shape, np.int32)
+        ndimage.label(inside[box], output=pieces)
+        sizes = np.bincount(pieces.ravel())
+        sizes[0] = 0
+        largest[box] = pieces == sizes.argmax()
+    return largest
 
 
 def _border_sides(mask: sitk.Image) -> list[str]:
@@ -187,8 +201,8 @@ def _read_any(
     else:
         raise ExaminationError(
             "not-a-mask",
-            "expected a NIfTI, NRRD or MHA file, a DICOM SEG or RTSTRUCT file, a folder "
-            f"of PNGs, or a TotalSegmentator folder with {organ}.nii.gz",
+            "expected a NIfTI, NRRD or MHA file, a DICOM SEG or RTSTRUCT file, a "
+            f"folder of PNGs, or a TotalSegmentator folder with {organ}.nii.gz",
         )
     return read(path, image=image, segment=source.segment, organ=organ, source=by_uid)
 

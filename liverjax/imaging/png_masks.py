@@ -69,7 +69,7 @@ def read(
     placements = _placements(image, order=order, frames=frames)
     for path, placement in zip(paths, placements, strict=True):
         picture = _read_picture(path)
-        shape = (frames[0].shape) if frames else volume.shape[1:]
+        shape = frames[0].shape if frames else image.GetSize()[1::-1]
         if picture.shape != shape:
             raise ExaminationError(
                 "mask-grid",
@@ -132,14 +132,9 @@ def _placements(
         ]
         return placements[::-1] if order == "z_down" else placements
     placed = {
-        frame.path: grids.place_plane(
-            image,
-            position_mm=frame.position_mm or (),
-            orientation=frame.orientation or (),
-            spacing_mm=frame.spacing_mm or (),
-            shape=frame.shape,
-        )
+        frame.path: grids.place_plane(image, plane=frame.plane, shape=frame.shape)
         for frame in frames
+        if frame.plane is not None
     }
     placements = {path: place for path, place in placed.items() if place is not None}
     if len(placements) < len(frames) or any(
@@ -147,8 +142,8 @@ def _placements(
     ):
         raise ExaminationError(
             "mask-grid",
-            "the pictures cannot be laid on the image: its slices are not axial or were "
-            "interpolated; export the mask as NIfTI",
+            "the pictures cannot be laid on the image: its slices are not axial or "
+            "were interpolated; export the mask as NIfTI",
         )
     if order == "file_order":
         names = sorted(placements, key=lambda path: natural_key(path.name))

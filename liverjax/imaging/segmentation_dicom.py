@@ -16,12 +16,14 @@ from liverjax.imaging import dicom_headers, grids
 from liverjax.imaging.dicom_headers import Frame
 from liverjax.imaging.dicom_pixels import PixelFile
 from liverjax.imaging.findings import FAILED, ExaminationError, Finding
+from liverjax.imaging.grids import Plane
 
 SOP_CLASSES = (
     "1.2.840.10008.5.1.4.1.1.66.4",
     "1.2.840.10008.5.1.4.1.1.66.7",  # label map
 )
 # SNOMED CT, and the older SNOMED RT that is still written.
+MAX_APART_PX = 0.25
 ORGAN_CODES = {"liver": ("10200004", "T-62000"), "spleen": ("78961009", "T-C3000")}
 
 
@@ -77,6 +79,10 @@ def read(
         findings.append(Finding("fractional-seg", text))
     volume = np.zeros(image.GetSize()[::-1], bool)
     groups = list(dataset.get("PerFrameFunctionalGroupsSequence") or ())
+    if len(groups) != depth:
+        raise ExaminationError(
+            "seg-position", f"{len(groups)} positions for {depth} frames of the SEG"
+        )
     shared = list(dataset.get("SharedFunctionalGroupsSequence") or ())
     bits = _binary_bits(dataset) if kind == "BINARY" else None
     lost = 0
@@ -93,8 +99,8 @@ def read(
             maximum = float(dataset.get("MaximumFractionalValue") or 255)
             plane = file.stored_values(frame.index) >= maximum / 2
         if plane.any():
-            located = _locate(frame, references=_references(group), source=source)
-            lost += _place(located, image=image).write(volume, plane)
+            at = _locate(frame, references=_references(group), source=source)
+            lost += _place(at, image=image, shape=frame.shape).write(volume, plane)
     if lost:
         text = f"{lost} pixels of the segment lie outside the image"
         findings.append(Finding("mask-outside-image", text, FAILED))
@@ -173,48 +179,45 @@ def _check_frame_of_reference(
 
 def _locate(
     frame: Frame, *, references: list[str], source: Mapping[str, Frame]
-) -> Frame:
-    """The frame with a position, checked against that of its source image."""
+) -> Plane:
+    """A frame's plane, checked against that of its source image, or else taken from it.
+
+    Raises:
+        ExaminationError: ``seg-position``.
+    """
     known = [source[uid] for uid in references if uid in source]
-    if len(known) != 1:
-        return frame
-    if frame.position_mm is None or frame.orientation is None:
-        return dataclasses.replace(
-            frame,
-            position_mm=known[0].position_mm,
-            orientation=known[0].orientation,
-            spacing_mm=known[0].spacing_mm,
-        )
-    apart_mm = np.abs(np.subtract(frame.position_mm, known[0].position_mm)).max()
-    if frame.shape == known[0].shape and apart_mm > 0.25 * min(frame.spacing_mm):
+    origin = known[0].plane if len(known) == 1 else None
+    if frame.plane is None:
+        if origin is None:
+            raise ExaminationError(
+                "seg-position",
+                f"frame {frame.index + 1} has neither a position nor a known source "
+                "image; give the image as its DICOM folder",
+            )
+        return origin
+    if origin is None:
+        return frame.plane
+    apart_mm = np.abs(np.subtract(frame.plane.position_mm, origin.position_mm)).max()
+    limit_mm = MAX_APART_PX * min(frame.plane.spacing_mm)
+    if frame.shape == known[0].shape and apart_mm > limit_mm:
         raise ExaminationError(
             "seg-position",
-            f"frame {frame.index + 1} lies {apart_mm:.2f} mm from the image it names as "
-            "its source; export the segmentation again",
+            f"frame {frame.index + 1} lies {apart_mm:.2f} mm from the image it names "
+            "as its source; export the segmentation again",
         )
-    return frame
+    return frame.plane
 
 
-def _place(frame: Frame, *, image: sitk.Image) -> grids.Placement:
-    if None in (frame.position_mm, frame.orientation, frame.spacing_mm):
-        raise ExaminationError(
-            "seg-position",
-            f"frame {frame.index + 1} has neither a position nor a known source image; "
-            "give the image as its DICOM folder",
-        )
-    placement = grids.place_plane(
-        image,
-        position_mm=frame.position_mm,
-        orientation=frame.orientation,
-        spacing_mm=frame.spacing_mm,
-        shape=frame.shape,
-    )
+def _place(
+    plane: Plane, *, image: sitk.Image, shape: tuple[int, int]
+) -> grids.Placement:
+    placement = grids.place_plane(image, plane=plane, shape=shape)
     if placement is None:
         raise ExaminationError(
             "mask-grid",
-            f"frame {frame.index + 1} (spacing {frame.spacing_mm} mm, position "
-            f"{frame.position_mm}) is not on the image's grid (spacing "
-            f"{image.GetSpacing()} mm, origin {image.GetOrigin()}); masks are never "
-            "resampled: export it on the image's grid",
+            f"a frame (spacing {plane.spacing_mm} mm, position {plane.position_mm}) is "
+            f"not on the image's grid (spacing {image.GetSpacing()} mm, origin "
+            f"{image.GetOrigin()}); masks are never resampled: export it on the "
+            "image's grid",
         )
     return placement

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import hashlib
 import os
 import pathlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 import numpy as np
 import pydicom
 import SimpleITK as sitk
+from pydicom.uid import UID
 
 from liverjax.errors import InputError
 from liverjax.imaging import (
@@ -20,10 +20,11 @@ from liverjax.imaging import (
     dicom_kinds,
     dicom_pixels,
     grids,
+    series_info,
 )
 from liverjax.imaging.dicom_geometry import sort_slices
-from liverjax.imaging.dicom_headers import Frame
 from liverjax.imaging.findings import FAILED, ExaminationError, Finding, settle
+from liverjax.imaging.series_info import SeriesInfo
 
 __all__ = [
     "SeriesInfo",
@@ -34,92 +35,6 @@ __all__ = [
     "scan",
     "sort_slices",
 ]
-
-
-@dataclasses.dataclass(frozen=True)
-class SeriesInfo:
-    """One volume of a DICOM series: what its headers say.
-
-    Texts that may name a patient (``description``, ``protocol``, ``patient_id``,
-    ``accession``, paths) are for the importing command only; no finding quotes them.
-
-    Attributes:
-        uid: SeriesInstanceUID.
-        study_uid: StudyInstanceUID.
-        part: Which volume of the series, empty if it holds one.
-        modality: ``CT`` or ``MR``.
-        frames: Its slices by position along their normal.
-        findings: What the headers show; failed ones stop reading unless allowed.
-        shape: Slices, rows, columns.
-        spacing_mm: Between slices, rows, columns; NaN where unknown.
-        number: SeriesNumber, empty if absent (like all texts below).
-        description: SeriesDescription.
-        protocol: ProtocolName.
-        image_type: ImageType, values joined by a backslash.
-        contrast_agent: ContrastBolusAgent.
-        kernel: ConvolutionKernel.
-        kvp: Tube voltage in kV, None if absent (like all numbers below).
-        thickness_mm: SliceThickness.
-        echo_time_ms: EchoTime.
-        b_value: DiffusionBValue in s/mm2.
-        field_strength_t: MagneticFieldStrength.
-        manufacturer: Of the scanner.
-        model: Of the scanner.
-        patient_id: PatientID.
-        accession: AccessionNumber.
-        study_date: ``YYYYMMDD``, empty if absent.
-        study_time: ``HHMMSS.f``, as all times.
-        series_time: SeriesTime.
-        acquisition_time: Earliest of the slices (may be a date and time).
-        content_time: Earliest of the slices.
-    """
-
-    uid: str
-    study_uid: str
-    part: str
-    modality: str
-    frames: tuple[Frame, ...]
-    findings: tuple[Finding, ...]
-    shape: tuple[int, int, int]
-    spacing_mm: tuple[float, float, float]
-    number: str
-    description: str
-    protocol: str
-    image_type: str
-    contrast_agent: str
-    kernel: str
-    kvp: float | None
-    thickness_mm: float | None
-    echo_time_ms: float | None
-    b_value: float | None
-    field_strength_t: float | None
-    manufacturer: str
-    model: str
-    patient_id: str
-    accession: str
-    study_date: str
-    study_time: str
-    series_time: str
-    acquisition_time: str
-    content_time: str
-
-    @property
-    def paths(self) -> tuple[pathlib.Path, ...]:
-        """Its files, in the order of the slices, each once."""
-        return tuple(dict.fromkeys(frame.path for frame in self.frames))
-
-    @property
-    def usable(self) -> bool:
-        """Whether it can be read without allowing anything."""
-        return all(finding.level != FAILED for finding in self.findings)
-
-    @property
-    def name(self) -> str:
-        """A name for messages that holds no text from the header's free fields."""
-        parts = [f"series {self.number or '?'}", self.part]
-        depth, rows, columns = self.shape
-        size = f"{self.modality}, {depth} slices of {rows} x {columns}"
-        return f"{' '.join(filter(None, parts))} ({size})"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,7 +125,7 @@ def scan(root: pathlib.Path) -> Tree:
         if header is None:
             other += 1
             continue
-        uid = pydicom.uid.UID(dicom_headers.text(header, "SOPClassUID"))
+        uid = UID(dicom_headers.text(header, "SOPClassUID"))
         if uid in dicom_kinds.IMAGE_CLASSES or uid.startswith(
             dicom_kinds.SECONDARY_CAPTURES
         ):
@@ -220,7 +135,7 @@ def scan(root: pathlib.Path) -> Tree:
             objects.append((path, uid.name))
     series = []
     for group in headers.values():
-        series += _volumes(group)
+        series += series_info.volumes_of(group)
     order = sorted(series, key=lambda info: (info.study_uid, _number(info), info.part))
     return Tree(tuple(order), tuple(objects), tuple(findings), other)
 
@@ -249,7 +164,9 @@ def read_series(
     grids.check_size(info.shape)
     frames = list(info.frames)
     heights = dicom_geometry.heights_mm(frames)
-    first_of_position = np.concatenate([[True], np.diff(heights) >= 1e-3])
+    first_of_position = np.concatenate(
+        [[True], np.diff(heights) >= dicom_geometry.SAME_POSITION_MM]
+    )
     frames = [f for f, keep in zip(frames, first_of_position, strict=True) if keep]
     heights = heights[first_of_position]
     array = dicom_pixels.read_stack(frames, modality=info.modality)
@@ -259,13 +176,12 @@ def read_series(
         array = dicom_pixels.interpolate_slices(
             array, heights=heights, spacing_mm=spacing
         )
-    first = frames[0]
-    across = dicom_geometry.normal(first.orientation)
-    axes = np.column_stack([first.orientation[:3], first.orientation[3:], across])
+    plane = dicom_geometry.plane_of(frames[0])
+    axes = np.column_stack([plane.orientation[:3], plane.orientation[3:], plane.normal])
     image = grids.make_volume(
         array,
-        origin_mm=first.position_mm,
-        spacing_mm=(spacing, *first.spacing_mm),
+        origin_mm=plane.position_mm,
+        spacing_mm=(spacing, *plane.spacing_mm),
         direction=tuple(axes.ravel()),
     )
     return grids.to_caudal_cranial(image), findings
@@ -291,109 +207,3 @@ def _files(root: pathlib.Path) -> list[pathlib.Path]:
 
 def _number(info: SeriesInfo) -> float:
     return float(info.number) if info.number.isdigit() else float("inf")
-
-
-def _volumes(group: list[tuple[pathlib.Path, pydicom.Dataset]]) -> list[SeriesInfo]:
-    header = group[0][1]
-    frames: list[Frame] = []
-    notes: list[Finding] = []
-    for path, dataset in group:
-        frames += dicom_headers.read_frames(dataset, path=path)
-    frames, copies = _without_copies(frames)
-    if copies:
-        notes.append(
-            Finding(
-                "duplicate-files",
-                f"{copies} slices lie there twice with the same pixels; one is kept",
-            )
-        )
-    return [
-        _series_info(header, part=part, frames=volume, notes=notes)
-        for part, volume in dicom_geometry.split_volumes(frames)
-    ]
-
-
-def _without_copies(frames: list[Frame]) -> tuple[list[Frame], int]:
-    """Drops slices whose SOPInstanceUID and pixels came before."""
-    kept: dict[tuple[str, int], Frame] = {}
-    result, copies = [], 0
-    for frame in frames:
-        key = (frame.sop_uid, frame.index)
-        first = kept.setdefault(key, frame)
-        if first is frame:
-            result.append(frame)
-        elif _pixel_hash(first.path) == _pixel_hash(frame.path):
-            copies += 1
-        else:
-            result.append(frame)
-    return result, copies
-
-
-def _pixel_hash(path: pathlib.Path) -> str:
-    dataset = pydicom.dcmread(path, specific_tags=["PixelData"], force=True)
-    return hashlib.sha256(dataset.get("PixelData", b"")).hexdigest()
-
-
-def _series_info(
-    header: pydicom.Dataset,
-    *,
-    part: str,
-    frames: list[Frame],
-    notes: Sequence[Finding],
-) -> SeriesInfo:
-    text, number = dicom_headers.text, dicom_headers.number
-    sop_class = text(header, "SOPClassUID")
-    modality = dicom_kinds.IMAGE_CLASSES.get(sop_class, text(header, "Modality"))
-    findings = [*dicom_kinds.check_kind(header, frames=frames), *notes]
-    located = all(f.position_mm and f.orientation and f.spacing_mm for f in frames)
-    spacing = (float("nan"),) * 3
-    if not any(finding.code == "secondary-capture" for finding in findings):
-        findings += dicom_geometry.check_slices(frames, modality=modality)
-    if located:
-        frames = sort_slices(frames)
-        heights = dicom_geometry.heights_mm(frames)
-        if np.ptp(heights) > 1e-3:
-            between, _ = dicom_geometry.regular_spacing_mm(heights)
-            spacing = (between, *frames[0].spacing_mm)
-
-    def earliest(keyword: str) -> str:
-        index = dicom_headers.SPLITTERS.index(keyword)
-        return min(filter(None, (f.splitters[index] for f in frames)), default="")
-
-    def shared(keyword: str) -> float | None:
-        value = frames[0].splitters[dicom_headers.SPLITTERS.index(keyword)]
-        try:
-            return float(value)
-        except ValueError:
-            return None
-
-    return SeriesInfo(
-        uid=text(header, "SeriesInstanceUID"),
-        study_uid=text(header, "StudyInstanceUID"),
-        part=part,
-        modality=modality,
-        frames=tuple(frames),
-        findings=tuple(findings),
-        shape=(len(frames), *frames[0].shape),
-        spacing_mm=spacing,
-        number=text(header, "SeriesNumber"),
-        description=text(header, "SeriesDescription"),
-        protocol=text(header, "ProtocolName"),
-        image_type="\\".join(frames[0].image_type),
-        contrast_agent=text(header, "ContrastBolusAgent"),
-        kernel=text(header, "ConvolutionKernel"),
-        kvp=number(header, "KVP"),
-        thickness_mm=frames[0].thickness_mm,
-        echo_time_ms=shared("EchoTime"),
-        b_value=shared("DiffusionBValue"),
-        field_strength_t=number(header, "MagneticFieldStrength"),
-        manufacturer=text(header, "Manufacturer"),
-        model=text(header, "ManufacturerModelName"),
-        patient_id=text(header, "PatientID"),
-        accession=text(header, "AccessionNumber"),
-        study_date=text(header, "StudyDate"),
-        study_time=text(header, "StudyTime"),
-        series_time=text(header, "SeriesTime"),
-        acquisition_time=earliest("AcquisitionTime"),
-        content_time=earliest("ContentTime"),
-    )

@@ -10,7 +10,7 @@ import pydicom
 import SimpleITK as sitk
 from jaxtyping import Bool, Float
 
-from liverjax.imaging import dicom_headers
+from liverjax.imaging import dicom_headers, grids
 from liverjax.imaging.dicom_headers import Frame
 from liverjax.imaging.findings import FAILED, ExaminationError, Finding
 
@@ -48,16 +48,14 @@ def read(
     roi = _choose(dataset, segment=segment, organ=organ)
     findings = _check_frame_of_reference(dataset, source=source)
     depth, height, width = image.GetSize()[::-1]
-    to_index = np.linalg.inv(
-        np.reshape(image.GetDirection(), (3, 3)) * np.array(image.GetSpacing())
-    )
+    to_index = grids.physical_to_index(image)
     by_slice: dict[int, list[np.ndarray]] = {}
     skipped = 0
     for contour in roi.get("ContourSequence") or ():
         if dicom_headers.text(contour, "ContourGeometricType") != "CLOSED_PLANAR":
             skipped += 1
             continue
-        points_mm = np.array(contour.ContourData, float).reshape(-1, 3)
+        points_mm = _points_mm(contour)
         points = (points_mm - image.GetOrigin()) @ to_index.T
         number = int(np.rint(np.median(points[:, 2])))
         if np.abs(points[:, 2] - number).max() > MAX_OFF_SLICE:
@@ -124,6 +122,17 @@ def fill_polygons(
     return np.cumsum(crossings, axis=1)[:, :columns] % 2 == 1
 
 
+def _points_mm(contour: pydicom.Dataset) -> Float[np.ndarray, "n 3"]:
+    numbers = np.array(contour.get("ContourData") or (), float)
+    if numbers.size < 9 or numbers.size % 3 or not np.isfinite(numbers).all():
+        raise ExaminationError(
+            "contour-position",
+            f"a contour of {numbers.size} numbers; expected x, y, z of 3 points or "
+            "more: export the structures again",
+        )
+    return numbers.reshape(-1, 3)
+
+
 def _choose(dataset: pydicom.Dataset, *, segment: str, organ: str) -> pydicom.Dataset:
     contours = {
         int(item.ReferencedROINumber): item
@@ -171,10 +180,10 @@ def _check_source(
     """Refuses a contour that is not on the slice it names."""
     for item in contour.get("ContourImageSequence") or ():
         frame = source.get(dicom_headers.text(item, "ReferencedSOPInstanceUID"))
-        if frame is None or frame.position_mm is None or frame.orientation is None:
+        if frame is None or frame.plane is None:
             continue
-        across = np.cross(frame.orientation[:3], frame.orientation[3:])
-        off_mm = np.abs((points_mm - frame.position_mm) @ across).max()
+        off_mm = points_mm - np.array(frame.plane.position_mm)
+        off_mm = np.abs(off_mm @ frame.plane.normal).max()
         if off_mm > 0.5:
             raise ExaminationError(
                 "contour-position",

@@ -78,7 +78,7 @@ def survey(
                 (problems if finding.level == FAILED else warnings).append(text)
         warnings += [f"{where}: {text}" for text in _range_warnings(own, recipe=recipe)]
     done = Survey(images, tuple(problems), tuple(warnings))
-    more, odd = _spread(done.grids(recipe.reference), recipe=recipe)
+    more, odd = spacing_spread(done.grids(recipe.reference), recipe=recipe)
     return dataclasses.replace(
         done, problems=(*problems, *more), warnings=(*warnings, *odd)
     )
@@ -153,8 +153,15 @@ def _range_warnings(own: Mapping[str, Header], *, recipe: Recipe) -> list[str]:
     return warnings
 
 
-def _spread(grids: Sequence[Grid], *, recipe: Recipe) -> tuple[list[str], list[str]]:
-    """Problems and warnings of the cohort's spacings and fields of view."""
+def spacing_spread(
+    grids: Sequence[Grid], *, recipe: Recipe
+) -> tuple[list[str], list[str]]:
+    """Returns problems and warnings of the cohort's spacings and fields of view.
+
+    Args:
+        grids: Of the reference images.
+        recipe: Spacings and patch that they are held against.
+    """
     if not grids:
         return [], []
     problems, warnings = [], []

@@ -7,13 +7,14 @@ from a sheared sform to the qform, all without a word; so the header is judged f
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import pathlib
 import re
 import struct
 import zlib
 from collections.abc import Collection
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -166,7 +167,7 @@ def _reason(error: RuntimeError) -> str:
     return lines[-1] if lines else "no reason given"
 
 
-def _open(path: pathlib.Path) -> BinaryIO:
+def _open(path: pathlib.Path) -> io.BufferedIOBase:
     with path.open("rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
     if zipped != path.name.lower().endswith(".gz"):
@@ -204,7 +205,7 @@ def _check_nifti(path: pathlib.Path, *, count_bytes: bool) -> list[Finding]:
     return _check_nifti_orientation(header, path=path)
 
 
-def _count_bytes(file: BinaryIO, *, limit: int) -> int:
+def _count_bytes(file: io.BufferedIOBase, *, limit: int) -> int:
     total = 0
     # A damaged end is seen by the decompressor only when it gets there; more than the
     # header announces (extensions, padding) need not be unfolded.

@@ -8,7 +8,7 @@ from collections.abc import Collection
 import SimpleITK as sitk
 
 from liverjax.imaging import grids, plausibility, series, volume_files
-from liverjax.imaging.findings import ExaminationError, Finding, settle
+from liverjax.imaging.findings import FAILED, ExaminationError, Finding, settle
 from liverjax.imaging.grids import to_caudal_cranial
 
 __all__ = ["read_volume", "to_caudal_cranial"]
@@ -37,7 +37,10 @@ def read_volume(
         raise ExaminationError("missing", f"{path}: no such file or folder")
     try:
         if path.is_dir() or not volume_files.is_volume_file(path):
-            image, findings = series.read_series(series.find_one(path), allow=allow)
+            info = series.find_one(path)
+            found = _check_modality(info, modality=modality)
+            image, findings = series.read_series(info, allow=allow)
+            findings += settle(found, allow=allow)
         else:
             image, findings = volume_files.read(path, allow=allow)
         image = sitk.Cast(to_caudal_cranial(image), sitk.sitkFloat32)
@@ -51,3 +54,10 @@ def read_volume(
     if modality == "ct":
         image = sitk.Maximum(image, plausibility.AIR_HU)
     return image, findings
+
+
+def _check_modality(info: series.SeriesInfo, *, modality: str) -> list[Finding]:
+    if info.modality.lower() == modality:
+        return []
+    text = f"{info.name} is {info.modality}, {modality.upper()} was expected"
+    return [Finding("wrong-modality", text, FAILED)]

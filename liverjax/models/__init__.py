@@ -1,1 +1,58 @@
-"""."""
+"""Networks by name. One architecture a file; no clinical words here."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+
+from liverjax.models.resnet import resnet18, resnet34, resnet50, resnet101, resnet152
+
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    "resnet18": resnet18,
+    "resnet34": resnet34,
+    "resnet50": resnet50,
+    "resnet101": resnet101,
+    "resnet152": resnet152,
+}
+
+
+def make(name: str, *, num_outputs: int, **options: Any) -> nn.Module:
+    """The network ``name``: a Linen module without parameters yet.
+
+    Called as ``model.apply(variables, image, train=False)`` it turns normalised images
+    (b, h, w, c) into float32 logits (b, num_outputs); the number of input channels is
+    the image's own. ``model.init(key, image, train=False)`` gives ``params`` and
+    ``batch_stats``.
+
+    Args:
+        name: A key of ``MODELS``.
+        num_outputs: Numbers an image gets, at least 1.
+        **options: What the architecture leaves open, such as ``width`` or ``dtype``
+            (:class:`liverjax.models.resnet.ResNet`).
+
+    Raises:
+        ValueError: If the name, an option or ``num_outputs`` is not a possible one; the
+            message lists those that are.
+    """
+    if name not in MODELS:
+        raise ValueError(f"unknown model {name!r}; known are {', '.join(MODELS)}")
+    known = option_names(name)
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise ValueError(
+            f"{name} has no option {unknown[0]!r}; its options are {', '.join(known)}"
+        )
+    if num_outputs < 1:
+        raise ValueError(f"num_outputs must be at least 1, got {num_outputs}")
+    return MODELS[name](num_outputs=num_outputs, **options)
+
+
+def option_names(name: str) -> tuple[str, ...]:
+    """The options of the model ``name``, a key of ``MODELS``, besides num_outputs."""
+    fixed = {"num_outputs", "name", "parent", "block", "depths"}
+    return tuple(
+        p for p in inspect.signature(MODELS[name]).parameters if p not in fixed
+    )

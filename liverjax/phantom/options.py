@@ -28,10 +28,10 @@ class PhantomOptions:
     """Knobs of the synthetic cohort; the defaults are the demo's cohort.
 
     What concerns the score:
-        effect: Size of every image sign; 0 leaves nothing to find, 1 is a clear textbook
-            picture at full strength, up to 1.5.
-        visibility: Correlation of each sign with the latent severity, in [0, 1]; sets
-            the ceiling that `ceiling.json` facts of `phantom.json` state.
+        effect: Size of every image sign; 0 leaves nothing to find, 1 is a textbook
+            picture.
+        visibility: Correlation of each sign with the latent severity, in [0, 1]; it
+            sets the ceiling (`ceiling.compute_ceiling`): 0.8 gives tau 0.58.
         signs: The signs that are switched on, of `SIGNS`.
         class_shares: Shares of Child-Pugh classes A, B, C; need not sum to 1.
         label_noise: Probability that an examination's table holds the items of an
@@ -107,9 +107,13 @@ class PhantomOptions:
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
-            if not (math.isfinite(value) and low <= value <= high):
+            whole = isinstance(low, int)
+            if not (math.isfinite(value) and low <= value <= high) or (
+                whole and not isinstance(value, int)
+            ):
                 raise ValueError(
-                    f"phantom option {name} is {value}, expected {low} to {high}"
+                    f"phantom option {name} is {value}, expected "
+                    f"{'a whole number ' if whole else ''}{low} to {high}"
                 )
         _expect_names("signs", self.signs, SIGNS)
         if self.shortcut_kind not in SHORTCUTS:
@@ -126,8 +130,9 @@ class PhantomOptions:
         _check_sites(self)
 
 
-# Smallest and largest value of every number; beyond these the anatomy falls apart.
-_RANGES: dict[str, tuple[float, float]] = {
+# Smallest and largest value of every number; whole numbers have
+# whole limits.
+_RANGES: dict[str, tuple[float, float] | tuple[int, int]] = {
     "effect": (0.0, 1.5),
     "visibility": (0.0, 1.0),
     "label_noise": (0.0, 1.0),

@@ -171,7 +171,9 @@ def kendall_tau(
     if method not in ("asymptotic", "asymptotic_cc", "exact"):
         raise ValueError(f"method {method!r}: asymptotic, asymptotic_cc or exact")
     if variant not in ("b", "c") or alternative not in _ALTERNATIVES:
-        raise ValueError(f"variant {variant!r} (b, c); alternative one of {_ALTERNATIVES}")
+        raise ValueError(
+            f"variant {variant!r} (b, c); alternative one of {_ALTERNATIVES}"
+        )
     pairs = concordance_pairs(x, y=y)
     tau, n = pairs.tau_b, len(x)
     if variant == "c" and not np.isnan(tau):
@@ -185,9 +187,7 @@ def kendall_tau(
         draws = _weighted_tau(x, y=y, group=None, weight=weight)
         low, high = percentile_interval(draws, conf=conf)
         words += f"; {conf:.0%} interval from {len(weight):,} bootstraps of subjects"
-    return KendallTau(
-        tau, low, high, p, words, n, z=z, concordant=pairs.concordant
-    )
+    return KendallTau(tau, low, high, p, words, n, z=z, concordant=pairs.concordant)
 
 
 def kendall_tau_within_folds(

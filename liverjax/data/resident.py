@@ -1,0 +1,215 @@
+"""A cohort that lies where the arithmetic is: once on a device, shared by all members.
+
+Host devices alias one read-only array in memory; every other device gets a copy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import logging
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import psutil
+from jaxtyping import Array, Int, Shaped
+
+from liverjax.cohort.records import read_records
+from liverjax.cohort.schema import Cohort
+from liverjax.errors import InputError
+
+ALIGNMENT = 64  # bytes; XLA:CPU aliases host memory that starts on it and copies other
+MAX_ELEMENTS = 2**31  # of one device array; indices inside it are 32 bits wide
+MARGIN = 0.1  # share of the free memory that is left alone
+CGROUP = pathlib.Path("/sys/fs/cgroup")
+_READ_RECORDS = 1024
+
+Device = Any  # jax.Device, which type checkers take for a variable
+
+_log = logging.getLogger(__name__)
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["parts"], meta_fields=["stride"]
+)
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """An array of too many elements for one, cut along its first axis.
+
+    Attributes:
+        parts: Part ``i`` starts at record ``i * stride`` and reaches far enough into
+            the next that any run of records a row reads lies in one part.
+        stride: Records between the starts of two parts.
+    """
+
+    parts: Any
+    stride: int
+
+
+def take(
+    array: Any, first: Int[Array, ""] | int, *, count: int
+) -> Shaped[Array, "count ..."]:
+    """Returns ``count`` consecutive records of an array on the device, or of its parts.
+
+    Args:
+        array: ``(n, ...)``, or `Parts` of it.
+        first: Number of the first record.
+        count: How many; at most what the parts overlap by, plus one.
+    """
+    if not isinstance(array, Parts):
+        return jax.lax.dynamic_slice_in_dim(array, first, count)
+    part = first // array.stride
+    branches = [
+        functools.partial(jax.lax.dynamic_slice_in_dim, piece, slice_size=count)
+        for piece in array.parts
+    ]
+    return jax.lax.switch(part, branches, first - part * array.stride)
+
+
+def aligned_empty(shape: tuple[int, ...], *, dtype: Any) -> np.ndarray:
+    """Returns an uninitialised host array that host devices can alias."""
+    nbytes = math.prod(shape) * np.dtype(dtype).itemsize
+    raw = np.empty(nbytes + ALIGNMENT, np.uint8)
+    offset = -raw.ctypes.data % ALIGNMENT
+    return raw[offset : offset + nbytes].view(dtype).reshape(shape)
+
+
+def read_host_arrays(cohort: Cohort) -> dict[str, np.ndarray]:
+    """Returns all records of a cohort by name, aligned and read-only."""
+    count = cohort.num_records
+    arrays = {
+        spec.name: aligned_empty((count, *spec.shape), dtype=spec.dtype)
+        for spec in cohort.arrays
+    }
+    for first in range(0, count, _READ_RECORDS):
+        numbers = np.arange(first, min(first + _READ_RECORDS, count))
+        for name, block in read_records(cohort, numbers=numbers).items():
+            arrays[name][numbers[0] : numbers[-1] + 1] = block
+    for array in arrays.values():
+        array.flags.writeable = False
+    return arrays
+
+
+def place(
+    arrays: Mapping[str, Any],
+    sharding: jax.sharding.Sharding,
+    *,
+    overlap: int = 0,
+    max_elements: int = MAX_ELEMENTS,
+) -> dict[str, Any]:
+    """Returns the arrays on a device or on every device of a group.
+
+    Args:
+        arrays: Host arrays ``(n, ...)`` by name, or `jax.ShapeDtypeStruct` for the
+            shapes alone.
+        sharding: Replicated over the devices.
+        overlap: Records that parts have in common: one less than a row reads.
+        max_elements: Larger arrays are cut into `Parts`.
+    """
+
+    def put(array: Any) -> Any:
+        if isinstance(array, jax.ShapeDtypeStruct):
+            return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding)
+        return jax.device_put(array, sharding)
+
+    def whole_or_parts(array: Any) -> Any:
+        if math.prod(array.shape) <= max_elements:
+            return put(array)
+        fitting = max_elements // math.prod(array.shape[1:])
+        # A multiple of the alignment, so that each part starts on it as the whole does.
+        stride = (fitting - overlap) // ALIGNMENT * ALIGNMENT
+        if stride <= 0:
+            raise InputError(
+                f"a record of shape {array.shape[1:]} is too large: rows of "
+                f"{overlap + 1} records do not fit {max_elements} elements"
+            )
+        starts = range(0, max(array.shape[0] - overlap, 1), stride)
+        return Parts(
+            parts=tuple(
+                put(_cut(array, start, start + stride + overlap)) for start in starts
+            ),
+            stride=stride,
+        )
+
+    return {name: whole_or_parts(array) for name, array in arrays.items()}
+
+
+def free_bytes(device: Device) -> int:
+    """Returns the free memory of a device; on a CPU what this process may take."""
+    stats = device.memory_stats() if device.platform != "cpu" else None
+    if stats and "bytes_limit" in stats:
+        return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0))
+    return min(psutil.virtual_memory().available, _cgroup_free_bytes())
+
+
+def check_fit(
+    *,
+    cohort_bytes: int,
+    group_bytes: int,
+    groups: int,
+    device: Device,
+    available_bytes: int | None = None,
+) -> None:
+    """Logs what a run needs of a device's memory beside what is free.
+
+    Args:
+        cohort_bytes: Of all records.
+        group_bytes: State, best state and the compiled step's own need.
+        groups: Members trained at once from this memory: all of the process's on a
+            CPU, where the cohort is shared; 1 on any other device.
+        device: One of the run's.
+        available_bytes: Believed instead of what the device says is free.
+
+    Raises:
+        InputError: If it does not fit; the text has the figures and what helps.
+    """
+    free = free_bytes(device) if available_bytes is None else available_bytes
+    need = cohort_bytes + groups * group_bytes
+    figures = (
+        f"cohort {cohort_bytes / 1e9:.2f} GB + {groups} x {group_bytes / 1e9:.2f} GB "
+        f"for training = {need / 1e9:.2f} GB; free on {device}: {free / 1e9:.2f} GB, "
+        f"of which {MARGIN:.0%} are left alone"
+    )
+    _log.info("memory: %s", figures)
+    if need > free * (1 - MARGIN):
+        raise InputError(
+            f"the cohort does not fit the memory: {figures}; use a machine with more, "
+            "close other programs, prepare smaller patches (prepare.store_px) or fewer "
+            "slices (prepare.slice_spacing_mm), or lower train.batch_size"
+        )
+
+
+def _cut(array: Any, start: int, stop: int) -> Any:
+    if isinstance(array, jax.ShapeDtypeStruct):
+        length = min(stop, array.shape[0]) - start
+        return jax.ShapeDtypeStruct((length, *array.shape[1:]), array.dtype)
+    return array[start:stop]
+
+
+def _cgroup_free_bytes(folder: pathlib.Path = CGROUP) -> int:
+    """Returns what the control group still allows; no limit is a very large number."""
+    for limit, used, statistics in (
+        ("memory.max", "memory.current", "memory.stat"),
+        (
+            "memory/memory.limit_in_bytes",
+            "memory/memory.usage_in_bytes",
+            "memory/memory.stat",
+        ),
+    ):
+        try:
+            allowed = (folder / limit).read_text().strip()
+            taken = int((folder / used).read_text())
+            lines = (folder / statistics).read_text().splitlines()
+        except (OSError, ValueError):
+            continue
+        if allowed != "max":
+            # File cache counts as taken but is given back when asked for.
+            cache = [
+                line.split()[1] for line in lines if line.startswith("inactive_file")
+            ]
+            return max(int(allowed) - taken + sum(map(int, cache)), 0)
+    return 2**63

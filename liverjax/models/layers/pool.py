@@ -1,0 +1,93 @@
+"""Pooling of channels-last images by shifted slices, which XLA fuses into one loop."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from liverjax.models.layers.window import Window, output_size, scattered, shifted
+
+
+def max_pool(
+    x: Float[Array, "b h w c"], *, size: int, strides: int, padding: int = 0
+) -> Float[Array, "b p q c"]:
+    """The largest value in each window; outside the image is minus infinity.
+
+    The gradient goes to the first of equal values in row order, as in PyTorch, and is a
+    plain sum, so it is deterministic on every device.
+
+    Args:
+        x: Images.
+        size: Height and width of the window.
+        strides: Step of the window.
+        padding: Rows added on each side, at most half of ``size``.
+
+    Raises:
+        ValueError: If the window does not fit into the padded image.
+    """
+    return _max_pool(x, _checked(x.shape, size, strides, padding), (size, size))
+
+
+def average_pool(
+    x: Float[Array, "b h w c"], *, size: int, strides: int, padding: int = 0
+) -> Float[Array, "b p q c"]:
+    """The mean of each window, accumulated in float32; padding counts as zeros.
+
+    Args:
+        x: Images.
+        size: Height and width of the window.
+        strides: Step of the window.
+        padding: Rows of zeros added on each side, at most half of ``size``.
+
+    Raises:
+        ValueError: If the window does not fit into the padded image.
+    """
+    window = _checked(x.shape, size, strides, padding)
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    total = sum(shifted(wide, taps=(size, size), window=window))
+    return (total / size**2).astype(x.dtype)
+
+
+def _checked(shape: Sequence[int], size: int, strides: int, padding: int) -> Window:
+    window = Window((strides, strides), ((padding, padding),) * 2)
+    fits = min(output_size(tuple(shape), taps=(size, size), window=window)) >= 1
+    if not fits or not 0 <= 2 * padding <= size:
+        raise ValueError(
+            f"a window of {size} with padding {padding} does not fit "
+            f"an image of {shape[1]} x {shape[2]}"
+        )
+    return window
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def _max_pool(x: Array, window: Window, taps: tuple[int, int]) -> Array:
+    return functools.reduce(
+        jnp.maximum, shifted(x, taps=taps, window=window, fill=-jnp.inf)
+    )
+
+
+def _max_pool_forward(
+    x: Array, window: Window, taps: tuple[int, int]
+) -> tuple[Array, tuple[Array, Array]]:
+    y = _max_pool(x, window, taps)
+    return y, (x, y)
+
+
+def _max_pool_backward(
+    window: Window, taps: tuple[int, int], kept: tuple[Array, Array], g: Array
+) -> tuple[Array]:
+    x, y = kept
+    free = jnp.ones(y.shape, bool)
+    parts = []
+    for seen in shifted(x, taps=taps, window=window, fill=-jnp.inf):
+        chosen = free & (seen == y)
+        free = free & ~chosen
+        parts.append(jnp.where(chosen, g, jnp.zeros_like(g)))
+    return (scattered(parts, shape=x.shape, taps=taps, window=window),)
+
+
+_max_pool.defvjp(_max_pool_forward, _max_pool_backward)
