@@ -156,17 +156,14 @@ def _file_grid(reader: sitk.ImageFileReader) -> Grid:
 
 
 def _series_grid(info: series.SeriesInfo) -> Grid | None:
-    first = info.frames[0]
     if not np.isfinite(info.spacing_mm).all():
         return None
-    if first.position_mm is None or first.orientation is None:
-        return None
-    across = dicom_geometry.normal(first.orientation)
-    axes = np.column_stack([first.orientation[:3], first.orientation[3:], across])
+    plane = dicom_geometry.plane_of(info.frames[0])
+    axes = np.column_stack([plane.orientation[:3], plane.orientation[3:], plane.normal])
     return _canonical(
         size=np.array(info.shape[::-1]),
         steps=axes * np.array(info.spacing_mm)[::-1],
-        origin=np.array(first.position_mm),
+        origin=np.array(plane.position_mm),
     )
 
 
