@@ -238,8 +238,8 @@ def summary(
 ) -> tuple[dict[str, dict], dict[str, float]]:
     """Ratios of what is comparable, and our own figures."""
     pairs = {
-        "one process each": ("ours", "rival"),
-        "with mask, one process each": ("ours with mask", "rival with mask"),
+        "rival in one process": ("ours", "rival"),
+        "with mask, rival in one process": ("ours with mask", "rival with mask"),
         f"rival with {RIVAL_WORKERS} workers": ("ours", "rival, workers"),
     }
     ratios = {
