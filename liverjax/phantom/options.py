@@ -107,13 +107,9 @@ class PhantomOptions:
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
-            whole = isinstance(low, int)
-            if not (math.isfinite(value) and low <= value <= high) or (
-                whole and not isinstance(value, int)
-            ):
+            if not (math.isfinite(value) and low <= value <= high):
                 raise ValueError(
-                    f"phantom option {name} is {value}, expected "
-                    f"{'a whole number ' if whole else ''}{low} to {high}"
+                    f"phantom option {name} is {value}, expected {low} to {high}"
                 )
         _expect_names("signs", self.signs, SIGNS)
         if self.shortcut_kind not in SHORTCUTS:
@@ -130,9 +126,8 @@ class PhantomOptions:
         _check_sites(self)
 
 
-# Smallest and largest value of every number; whole numbers have
-# whole limits.
-_RANGES: dict[str, tuple[float, float] | tuple[int, int]] = {
+# Smallest and largest value of every number: beyond these the anatomy falls apart.
+_RANGES: dict[str, tuple[float, float]] = {
     "effect": (0.0, 1.5),
     "visibility": (0.0, 1.0),
     "label_noise": (0.0, 1.0),

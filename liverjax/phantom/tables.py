@@ -1,4 +1,4 @@
-"""The rows of a synthetic cohort's tables: which patients, what is asked, what is true."""
+"""The rows of a synthetic cohort: which patients, what is asked, what is true."""
 
 from __future__ import annotations
 
