@@ -70,8 +70,8 @@ def read_header(path: pathlib.Path) -> Header:
     """Returns what headers tell of a volume file or of a DICOM series folder."""
     try:
         if path.is_dir() or not volume_files.is_volume_file(path):
-            info, findings = _only_series(path)
-            grid, found = _series_grid(info), [*findings, *info.findings]
+            info = series.find_one(path)
+            grid, found = _series_grid(info), list(info.findings)
         else:
             reader, found = volume_files.read_header(path)
             grid = _file_grid(reader)
@@ -145,22 +145,6 @@ def spacing_spread(spacings_mm: list[float]) -> float:
     return max(spacings_mm) / min(spacings_mm) - 1 if spacings_mm else 0.0
 
 
-def _only_series(
-    path: pathlib.Path,
-) -> tuple[series.SeriesInfo, list[Finding]]:
-    tree = series.scan(path)
-    found = [info for info in tree.series if info.usable]
-    if not found and len(tree.series) == 1:
-        found = list(tree.series)
-    if len(found) != 1:
-        raise ExaminationError(
-            "several-series" if found else "no-usable-series",
-            f"{len(found)} usable DICOM series among {len(tree.series)}; expected a "
-            "folder with exactly one",
-        )
-    return found[0], [dataclasses.replace(f, level=FAILED) for f in tree.findings]
-
-
 def _file_grid(reader: sitk.ImageFileReader) -> Grid:
     dimension = reader.GetDimension()
     axes = np.reshape(reader.GetDirection(), (dimension, dimension))
@@ -172,17 +156,14 @@ def _file_grid(reader: sitk.ImageFileReader) -> Grid:
 
 
 def _series_grid(info: series.SeriesInfo) -> Grid | None:
-    first = info.frames[0]
     if not np.isfinite(info.spacing_mm).all():
         return None
-    if first.position_mm is None or first.orientation is None:
-        return None
-    across = dicom_geometry.normal(first.orientation)
-    axes = np.column_stack([first.orientation[:3], first.orientation[3:], across])
+    plane = dicom_geometry.plane_of(info.frames[0])
+    axes = np.column_stack([plane.orientation[:3], plane.orientation[3:], plane.normal])
     return _canonical(
         size=np.array(info.shape[::-1]),
         steps=axes * np.array(info.spacing_mm)[::-1],
-        origin=np.array(first.position_mm),
+        origin=np.array(plane.position_mm),
     )
 
 
