@@ -48,6 +48,7 @@ def judge(
     examinations: Sequence[Mapping[str, str]] | None = None,
     out_dir: pathlib.Path | None = None,
     ceiling: Mapping[str, Any] | None = None,
+    visits: str | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Returns the content of ``metrics.json``: every statistic of a table.
@@ -68,6 +69,7 @@ def judge(
             and ``per_fold.csv``; None writes nothing.
         ceiling: The best agreement any reader could reach (``kendall_tau``,
             ``accuracy``), of a synthetic cohort.
+        visits: The rule the table was read with, for the record.
         seed: Of bootstraps and permutations.
 
     Raises:
@@ -104,6 +106,7 @@ def judge(
         "models": models,
         "task": task.name,
         "seed": seed,
+        "visits": visits,
         "input": _input(predictions),
         "notes": _notes(predictions, ready[top], by_set=by_set),
     }
