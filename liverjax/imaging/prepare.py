@@ -14,7 +14,12 @@ from liverjax.cohort.files import sha256_bytes
 from liverjax.cohort.schema import IMAGE, MASK, Recipe
 from liverjax.imaging import masks, plausibility, quality, registration
 from liverjax.imaging.findings import ExaminationError, Finding, settle
-from liverjax.imaging.geometry import Matrix, coarsen, index_points
+from liverjax.imaging.geometry import (
+    Matrix,
+    coarsen,
+    index_points,
+    translation_matrix,
+)
 from liverjax.imaging.intensity import window_to_uint8
 from liverjax.imaging.montage import montage
 from liverjax.imaging.patches import Patch, cut, place_patches
@@ -70,32 +75,8 @@ def prepare_examination(
         ExaminationError: If its images or masks cannot be used; code and sentence go
             into ``status.csv``.
     """
-    reference = recipe.reference
-    path = examination.images[reference]
-    image, found = read_volume(path, modality="ct", allow=allow)
+    image, organs, found = _read_reference(examination, recipe=recipe, allow=allow)
     findings = [*found]
-    organs: dict[str, sitk.Image] = {}
-    for organ, sources in (
-        ("liver", examination.masks),
-        ("spleen", examination.spleen_masks),
-    ):
-        if reference in sources:
-            organs[organ], found = masks.read_mask(
-                sources[reference],
-                image=image,
-                organ=organ,
-                image_path=path,
-                modality="ct",
-                allow=allow,
-            )
-            findings += found
-    sides = plausibility.check_sides(
-        image,
-        liver=organs["liver"],
-        spleen=organs.get("spleen"),
-        modality="ct",
-    )
-    findings += settle(sides, allow=allow, where=str(path))
     liver = masks.largest_component(organs["liver"])
     patches = place_patches(
         image,
@@ -133,11 +114,44 @@ def prepare_examination(
             arrays[IMAGE],
             outline > 0,
             channels=recipe.channels,
-            reference=reference,
+            reference=recipe.reference,
             patch_px=recipe.patch_px,
             title=examination.name,
         ),
     )
+
+
+def _read_reference(
+    examination: Examination, *, recipe: Recipe, allow: Collection[str]
+) -> tuple[sitk.Image, dict[str, sitk.Image], list[Finding]]:
+    """Reads the reference phase and the organ masks that there are, checked."""
+    reference = recipe.reference
+    path = examination.images[reference]
+    image, found = read_volume(path, modality="ct", allow=allow)
+    findings = [*found]
+    organs: dict[str, sitk.Image] = {}
+    for organ, sources in (
+        ("liver", examination.masks),
+        ("spleen", examination.spleen_masks),
+    ):
+        if reference in sources:
+            organs[organ], found = masks.read_mask(
+                sources[reference],
+                image=image,
+                organ=organ,
+                image_path=path,
+                modality="ct",
+                allow=allow,
+            )
+            findings += found
+    sides = plausibility.check_sides(
+        image,
+        liver=organs["liver"],
+        spleen=organs.get("spleen"),
+        modality="ct",
+    )
+    findings += settle(sides, allow=allow, where=str(path))
+    return image, organs, findings
 
 
 def _register_phases(
@@ -163,37 +177,43 @@ def _register_phases(
         if recipe.registration == "none":
             continue
         try:
-            found = _map_to(fixed, moving, liver=liver, recipe=recipe)
+            rigid, agreement = _map_to(fixed, moving, liver=liver, recipe=recipe)
         except ExaminationError as error:
             text = f"{channel} to {recipe.reference}: {error}"
             raise ExaminationError(error.finding.code, text) from None
-        agreement = quality.liver_agreement(
-            coarsen(fixed, spacing_mm=_JUDGED_SPACING_MM),
-            coarsen(moving, spacing_mm=_JUDGED_SPACING_MM),
-            found.matrix,
-            liver=liver,
-        )
-        maps[channel] = found.matrix
+        maps[channel] = rigid.matrix
         findings += agreement.findings(channel=channel)
-        values = _measures(found, agreement, liver=liver)
+        values = _measures(rigid, agreement, liver=liver)
         measures |= {f"{channel}_{name}": value for name, value in values.items()}
     return _Phases(images, maps, measures, tuple(findings))
 
 
 def _map_to(
     fixed: sitk.Image, moving: sitk.Image, *, liver: sitk.Image, recipe: Recipe
-) -> registration.Registration:
-    found = registration.register(fixed, moving, seed=recipe.registration_seed)
-    if recipe.registration_region == registration.WHOLE_IMAGE:
-        return found
-    margin = registration.liver_margin(liver, margin_mm=recipe.registration_margin_mm)
-    return registration.register(
-        fixed,
-        moving,
-        seed=recipe.registration_seed,
-        fixed_mask=margin,
-        start=found.matrix,
-    )
+) -> tuple[registration.Registration, quality.LiverAgreement]:
+    """Returns the recipe's map, and how well it meets the liver.
+
+    A map of the liver's margin starts where the map of the whole body and the liver's
+    measured shift from it put the liver.
+    """
+    judged = [
+        coarsen(image, spacing_mm=_JUDGED_SPACING_MM) for image in (fixed, moving)
+    ]
+    seed = recipe.registration_seed
+    found = registration.register(fixed, moving, seed=seed)
+    agreement = quality.liver_agreement(*judged, found.matrix, liver=liver)
+    if recipe.registration_region == registration.LIVER_MARGIN:
+        found = registration.register(
+            fixed,
+            moving,
+            seed=seed,
+            fixed_mask=registration.liver_margin(
+                liver, margin_mm=recipe.registration_margin_mm
+            ),
+            start=found.matrix @ translation_matrix(agreement.shift_mm),
+        )
+        agreement = quality.liver_agreement(*judged, found.matrix, liver=liver)
+    return found, agreement
 
 
 def _measures(
