@@ -68,7 +68,7 @@ TAGS = (
     "PixelPaddingRangeLimit",
     "RescaleSlope",
     "RescaleIntercept",
-    "PatientPosition",
+    "RescaleType",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 )

@@ -103,17 +103,18 @@ class PixelFile:
                 "file again",
             )
         order = "<" if self.syntax.is_little_endian else ">"
-        values = np.frombuffer(pixels, f"{order}u{allocated // 8}").astype(np.int64)
-        return self._significant(values).reshape(rows, columns)
-
-    def _significant(self, values: np.ndarray) -> np.ndarray:
-        """Cuts overlay bits off and gives the sign."""
-        stored = int(self.dataset.get("BitsStored") or self.dataset.BitsAllocated)
-        high = int(self.dataset.get("HighBit") or stored - 1)
-        values = (values >> (high + 1 - stored)) & ((1 << stored) - 1)
-        if int(self.dataset.get("PixelRepresentation") or 0) == 1:
-            values = values - ((values >> (stored - 1)) << stored)
-        return values.astype(np.int32)
+        signed = int(dataset.get("PixelRepresentation") or 0) == 1
+        stored = int(dataset.get("BitsStored") or allocated)
+        sign = "i" if signed and stored == allocated else "u"
+        values = np.frombuffer(pixels, f"{order}{sign}{allocated // 8}")
+        values = values.reshape(rows, columns).astype(np.int64)
+        if stored < allocated:
+            # Bits beyond the stored ones may hold an overlay.
+            high = int(dataset.get("HighBit") or stored - 1)
+            values = (values >> (high + 1 - stored)) & ((1 << stored) - 1)
+            if signed:
+                values -= (values >> (stored - 1)) << stored
+        return values
 
     def _decode(self, index: int) -> np.ndarray:
         count = int(self.dataset.get("NumberOfFrames") or 1)
@@ -152,7 +153,7 @@ class PixelFile:
                 ) from None
         array = sitk.GetArrayFromImage(image)
         shape = (int(self.dataset.Rows), int(self.dataset.Columns))
-        return array.reshape(shape).astype(np.int32)
+        return array.reshape(shape).astype(np.int64)
 
 
 def intensities(

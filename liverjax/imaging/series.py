@@ -122,13 +122,15 @@ def scan(root: pathlib.Path) -> Tree:
         except ExaminationError as error:
             findings.append(error.finding)
             continue
+        except OSError as error:
+            text = f"{path.name}: cannot be opened ({error.strerror})"
+            findings.append(Finding("unreadable", text, FAILED))
+            continue
         if header is None:
             other += 1
             continue
         uid = UID(dicom_headers.text(header, "SOPClassUID"))
-        if uid in dicom_kinds.IMAGE_CLASSES or uid.startswith(
-            dicom_kinds.SECONDARY_CAPTURES
-        ):
+        if dicom_kinds.is_image(uid):
             series = dicom_headers.text(header, "SeriesInstanceUID")
             headers[series].append((path, header))
         else:
