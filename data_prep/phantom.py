@@ -11,9 +11,11 @@ import json
 import pathlib
 import sys
 import time
+from typing import Any
 
-from liverjax.phantom.cohort import list_entries, write_cohort
+from liverjax.phantom.cohort import write_cohort
 from liverjax.phantom.options import SIZES, PhantomOptions, size_options
+from liverjax.phantom.tables import list_entries
 
 _LISTS = ("signs", "sites", "shortcut_sites")
 
@@ -25,7 +27,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         arguments: Words of the command line; the process' own if left out.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m data_prep.phantom", description=__doc__.splitlines()[0]
+        prog="python -m data_prep.phantom", description="Write a synthetic cohort."
     )
     parser.add_argument("--out", required=True, type=pathlib.Path, metavar="DIR")
     parser.add_argument("--subjects", required=True, type=int, metavar="N")
@@ -46,7 +48,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         if field.name in size_fields:
             continue
         flag = "--" + field.name.replace("_", "-")
-        default = field.default
+        default: Any = field.default
         if field.name == "different_grids":
             knobs.add_argument("--same-grids", action="store_true")
         elif field.name in _LISTS:
@@ -67,7 +69,7 @@ def options_from(arguments: argparse.Namespace) -> PhantomOptions:
     Raises:
         ValueError: For an impossible value.
     """
-    values = dict(size_options(arguments.size))
+    values: dict[str, Any] = dict(size_options(arguments.size))
     for field in dataclasses.fields(PhantomOptions):
         name = field.name
         if name in values:
@@ -99,17 +101,15 @@ def main(arguments: list[str] | None = None) -> int:
             duplicates=given.duplicates,
             renamed=given.renamed,
         )
-        progress = write_cohort(
+        write_cohort(
             given.out,
             options=options_from(given),
             entries=entries,
             seed=given.seed,
             as_dicom=given.as_dicom,
             workers=given.workers,
+            progress=_show,
         )
-        for done, total in progress:
-            end = "\n" if done == total else ""
-            print(f"\rphantom: {done} of {total} examinations", end=end, flush=True)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -121,6 +121,11 @@ def main(arguments: list[str] | None = None) -> int:
         f"and accuracy {ceiling['accuracy']:.2f}"
     )
     return 0
+
+
+def _show(done: int, total: int) -> None:
+    end = "\n" if done == total else ""
+    print(f"\rphantom: {done} of {total} examinations", end=end, flush=True)
 
 
 def _numbers(text: str) -> tuple[float, ...]:

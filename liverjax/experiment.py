@@ -27,6 +27,7 @@ from liverjax.cohort import files, leakage, schema, splits
 from liverjax.config import StudyConfig
 from liverjax.errors import InputError, raise_all
 from liverjax.report import html, tables
+from liverjax.tabular import baselines
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ def run(study: StudyConfig) -> RunOutcome:
             ended.status, f"stopped; the same command goes on in {folder}"
         )
     write_predictions(folder, study=study, chosen=chosen)
+    write_baselines(folder, study=study, folds=folds)
     judge(folder, study=study)
     files.write_bytes(folder / "DONE", (config.identity(study) + "\n").encode())
     return RunOutcome(0, f"report: {folder / 'report.html'}")
@@ -238,6 +240,49 @@ def write_predictions(
         ],
     )
     tables.write_predictions(folder / "predictions.csv", merged, task=study.task)
+
+
+def write_baselines(
+    folder: pathlib.Path, *, study: StudyConfig, folds: tuple[splits.Fold, ...]
+) -> None:
+    """Writes ``models/<name>.csv`` of every simple baseline that the table allows.
+
+    Each is fitted on a fold's ``train`` and ``select`` subjects, so that it has seen
+    what the network has seen.
+    """
+    task = study.task
+    _, rows = files.read_csv(folder / "examinations.csv")
+    subject = [row["subject"] if row["set"] == schema.TRAIN else "" for row in rows]
+    truth = np.array([task.parse(row[task.target_column]) for row in rows])
+    held_out = {s: number for number, fold in enumerate(folds) for s in fold.held_out}
+    fold = np.array([held_out.get(name, -1) for name in subject])
+    fitted_on = np.array([np.isin(subject, f.train + f.select) for f in folds])
+    judged = [row["set"] != schema.TRAIN or fold[i] >= 0 for i, row in enumerate(rows)]
+    for name, columns in baselines.BASELINES.items():
+        if not set(columns) <= set(rows[0]):
+            continue
+        values = np.array([[float(row[c] or "nan") for c in columns] for row in rows])
+        try:
+            score = baselines.cross_predict(
+                values,
+                target=task.train_target(truth).astype(float),
+                fitted_on=fitted_on,
+                fold=fold,
+            )
+        except ValueError as error:
+            _log.warning("warning: no baseline %s: %s", name, error)
+            continue
+        outcome = task.link(score[:, None])
+        classes = task.classify(outcome)
+        table = [
+            {key: row[key] for key in ("subject", "visit", "set", "site")}
+            | {"fold": str(fold[i]) if fold[i] >= 0 else "", "target": truth[i]}
+            | {"score": float(outcome.score[i]), "class": task.classes[classes[i]]}
+            for i, row in enumerate(rows)
+            if judged[i] and np.isfinite(outcome.score[i])
+        ]
+        path = folder / "models" / f"{name.replace(' ', '_')}.csv"
+        tables.write_predictions(path, table, task=task)
 
 
 def judge(folder: pathlib.Path, *, study: StudyConfig) -> None:

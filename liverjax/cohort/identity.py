@@ -55,7 +55,7 @@ def load_salt(path: pathlib.Path) -> bytes:
     if len(salt) != SALT_BYTES:
         raise InputError(
             f"{path}: expected {2 * SALT_BYTES} hexadecimal digits, as written at "
-            "first use; give the right file, or none to begin anew (keys will then differ)"
+            "first use; give the right file, or none for new keys"
         )
     return salt
 

@@ -154,9 +154,9 @@ def change_intensity(
     if not any(probabilities):
         return image
     channels = image.shape[-1]
-    chance_key, strength_key, noise_key = jax.random.split(key, 3)
-    chance = jax.random.uniform(chance_key, (3,), jnp.float32)
-    strength = jax.random.uniform(strength_key, (3, channels), jnp.float32)
+    draw_key, noise_key = jax.random.split(key)
+    draws = jax.random.uniform(draw_key, (3, 1 + channels), jnp.float32)
+    chance, strength = draws[:, 0], draws[:, 1:]
 
     def drawn(index, bounds, neutral):
         value = bounds[0] + strength[index] * (bounds[1] - bounds[0])

@@ -31,7 +31,8 @@ class Warp(NamedTuple):
         angle_rad: Rotation in plane.
         scale: Magnification of what is seen.
         mirror: -1 where the axis (rows, columns) is mirrored, else 1.
-        control_px: Shift of each control point along rows and columns.
+        control_px: Shift of each control point along rows and columns; without any
+            point (shape ``(0, 0, 2)``) the program holds no elastic field.
     """
 
     angle_rad: Float[Array, ""]
@@ -48,7 +49,9 @@ def draw_warp(key: PRNGKey, *, settings: AugmentSettings, crop_px: int) -> Warp:
         settings: Ranges and probabilities.
         crop_px: Side of the square crop that the grid of control points covers.
     """
-    points = num_control_points(crop_px, grid_px=settings.elastic_grid_px)
+    points = 0
+    if settings.elastic_probability:
+        points = num_control_points(crop_px, grid_px=settings.elastic_grid_px)
     # One call for all: threefry is most of what XLA compiles here.
     draws = jax.random.uniform(key, (8 + points * points * 2,), jnp.float32)
     chance, position, shifts = draws[:5], draws[5:8], draws[8:]
@@ -100,9 +103,11 @@ def warp_coordinates(
     """
     half = (crop_px - 1) / 2
     centred = jnp.arange(crop_px, dtype=jnp.float32) - half
-    shift = bspline_field(warp.control_px, size_px=crop_px, grid_px=grid_px)
-    row = (centred[:, None] + shift[0]) * warp.mirror[0]
-    column = (centred[None, :] + shift[1]) * warp.mirror[1]
+    row, column = centred[:, None], centred[None, :]
+    if warp.control_px.size:
+        shift = bspline_field(warp.control_px, size_px=crop_px, grid_px=grid_px)
+        row, column = row + shift[0], column + shift[1]
+    row, column = row * warp.mirror[0], column * warp.mirror[1]
     cosine = jnp.cos(warp.angle_rad) / warp.scale
     sine = jnp.sin(warp.angle_rad) / warp.scale
     middle = [(side - crop_px) // 2 + half for side in stored_px]

@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from liverjax.imaging.dicom_headers import SPLITTERS, Frame
 from liverjax.imaging.findings import FAILED, WARNING, Finding
+from liverjax.imaging.grids import Plane
 
 # Findings after which no volume can be made; they are not overridden by name.
 FINAL = (
@@ -27,18 +28,19 @@ FINAL = (
 POSITION_TOLERANCE = 0.1
 TILT_TOLERANCE_DEG = 0.5
 COSINE_TOLERANCE = 1e-3
+SAME_POSITION_MM = 1e-3
 
 
-def normal(orientation: tuple[float, ...]) -> Float[np.ndarray, " 3"]:
-    """Unit vector across the slices, LPS: row cosines x column cosines."""
-    cross = np.cross(orientation[:3], orientation[3:])
-    return cross / np.linalg.norm(cross)
+def plane_of(frame: Frame) -> Plane:
+    """Returns where a slice lies, of a frame that `check_slices` found complete."""
+    assert frame.plane is not None  # checked first, as ``no-position``
+    return frame.plane
 
 
 def heights_mm(frames: Sequence[Frame]) -> Float[np.ndarray, " n"]:
     """Positions of slices along the first one's normal, in their given order."""
-    across = normal(_orientation(frames[0]))
-    return np.array([np.dot(_position(frame), across) for frame in frames])
+    across = plane_of(frames[0]).normal
+    return np.array([np.dot(plane_of(f).position_mm, across) for f in frames])
 
 
 def sort_slices(frames: Sequence[Frame]) -> list[Frame]:
@@ -83,7 +85,7 @@ def regular_spacing_mm(heights: Float[np.ndarray, " n"]) -> tuple[float, np.ndar
         The spacing that fits best, and an index a slice (gaps leave numbers out).
     """
     gaps = np.diff(heights)
-    typical = float(np.median(gaps[gaps > 1e-6]))
+    typical = float(np.median(gaps[gaps > SAME_POSITION_MM]))
     places = np.concatenate([[0], np.cumsum(np.rint(gaps / typical))]).astype(int)
     if places[-1] == 0:
         return typical, places
@@ -113,8 +115,7 @@ def split_volumes(frames: Sequence[Frame]) -> list[tuple[str, list[Frame]]]:
 
 
 def _split_stack(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
-    located = [frame for frame in frames if frame.position_mm and frame.orientation]
-    if len(located) < len(frames) or _is_regular(frames):
+    if any(frame.plane is None for frame in frames) or _is_regular(frames):
         return [("", frames)]
     varying = [
         index
@@ -123,22 +124,33 @@ def _split_stack(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
     ]
     attempts = [(index,) for index in varying]
     attempts += [tuple(varying[:length]) for length in range(2, len(varying) + 1)]
-    for keys in attempts:
-        groups: dict[tuple[str, ...], list[Frame]] = collections.defaultdict(list)
-        for frame in frames:
-            groups[tuple(frame.splitters[index] for index in keys)].append(frame)
-        parts = list(groups.items())
-        if _share_a_range([part for _, part in parts]) and all(
-            _is_regular(part) for _, part in parts
-        ):
-            names = [SPLITTERS[index] for index in keys]
-            return [
-                (_part_name(names, values, number), part)
-                for number, (values, part) in enumerate(
-                    sorted(parts, key=lambda item: _natural(item[0])), start=1
-                )
-            ]
+    # Where no cut gives regular stacks, one without repeated positions is taken, so
+    # that a slice missing in one volume is found in that volume.
+    for fits in (_is_regular, _is_distinct):
+        for keys in attempts:
+            parts = _group(frames, keys=keys)
+            if all(fits(part) for part in parts.values()) and _share_a_range(parts):
+                return _named_parts(parts, keys=keys)
     return [("", frames)]
+
+
+Parts = dict[tuple[str, ...], list[Frame]]
+
+
+def _group(frames: list[Frame], *, keys: tuple[int, ...]) -> Parts:
+    parts: Parts = collections.defaultdict(list)
+    for frame in frames:
+        parts[tuple(frame.splitters[index] for index in keys)].append(frame)
+    return parts
+
+
+def _named_parts(parts: Parts, *, keys: tuple[int, ...]) -> list[tuple[str, list]]:
+    names = [SPLITTERS[index] for index in keys]
+    ordered = sorted(parts.items(), key=lambda item: _natural(item[0]))
+    return [
+        (_part_name(names, values, number), part)
+        for number, (values, part) in enumerate(ordered, start=1)
+    ]
 
 
 def _part_name(names: list[str], values: tuple[str, ...], count: int) -> str:
@@ -166,11 +178,19 @@ def _is_regular(frames: list[Frame]) -> bool:
     return not _check_positions(ordered)
 
 
-def _share_a_range(parts: list[list[Frame]]) -> bool:
-    across = normal(_orientation(parts[0][0]))
+def _is_distinct(frames: list[Frame]) -> bool:
+    return len(frames) > 1 and bool(
+        (np.diff(heights_mm(sort_slices(frames))) > SAME_POSITION_MM).all()
+    )
+
+
+def _share_a_range(parts: Parts) -> bool:
+    """Whether stacks lie beside each other, not one after the other."""
+    first = next(iter(parts.values()))[0]
+    across = plane_of(first).normal
     ranges = []
-    for part in parts:
-        heights = [float(np.dot(_position(frame), across)) for frame in part]
+    for part in parts.values():
+        heights = [float(np.dot(plane_of(frame).position_mm, across)) for frame in part]
         ranges.append((min(heights), max(heights)))
     low, high = max(r[0] for r in ranges), min(r[1] for r in ranges)
     shortest = min(r[1] - r[0] for r in ranges)
@@ -190,9 +210,10 @@ def _by_orientation(frames: Sequence[Frame]) -> list[list[Frame]]:
 
 
 def _same_orientation(one: Frame, other: Frame) -> bool:
-    if one.orientation is None or other.orientation is None:
-        return one.orientation is other.orientation
-    return np.allclose(one.orientation, other.orientation, atol=COSINE_TOLERANCE)
+    if one.plane is None or other.plane is None:
+        return one.plane is other.plane
+    apart = np.subtract(one.plane.orientation, other.plane.orientation)
+    return bool(np.abs(apart).max() <= COSINE_TOLERANCE)
 
 
 def _check_headers(frames: Sequence[Frame], *, modality: str) -> list[Finding]:
@@ -201,11 +222,7 @@ def _check_headers(frames: Sequence[Frame], *, modality: str) -> list[Finding]:
     def note(code: str, text: str, level: str = FAILED) -> None:
         findings.append(Finding(code, text, level))
 
-    lost = [
-        frame
-        for frame in frames
-        if None in (frame.position_mm, frame.orientation, frame.spacing_mm)
-    ]
+    lost = [frame for frame in frames if frame.plane is None]
     if lost:
         note(
             "no-position",
@@ -216,7 +233,7 @@ def _check_headers(frames: Sequence[Frame], *, modality: str) -> list[Finding]:
     if len(frames) < 2:
         note("single-slice", "one slice is no volume; at least 2 are needed")
         return findings
-    orientation = np.reshape(_orientation(frames[0]), (2, 3))
+    orientation = np.reshape(plane_of(frames[0]).orientation, (2, 3))
     if not np.allclose(orientation @ orientation.T, np.eye(2), atol=COSINE_TOLERANCE):
         note(
             "no-position",
@@ -228,7 +245,7 @@ def _check_headers(frames: Sequence[Frame], *, modality: str) -> list[Finding]:
     sizes = sorted({frame.shape for frame in frames})
     if len(sizes) > 1:
         note("mixed-matrix", f"slices of different size (rows, columns): {sizes}")
-    spacings = np.array([frame.spacing_mm for frame in frames])
+    spacings = np.array([plane_of(frame).spacing_mm for frame in frames])
     if not np.allclose(spacings, spacings[0], rtol=1e-3, atol=0):
         note("mixed-spacing", "slices of different PixelSpacing in one volume")
     if not (spacings > 0).all():
@@ -261,13 +278,13 @@ def _check_positions(frames: Sequence[Frame]) -> list[Finding]:
     """Findings on sorted slices of one orientation."""
     heights = heights_mm(frames)
     gaps = np.diff(heights)
-    same = int(np.count_nonzero(gaps < 1e-3))
+    same = int(np.count_nonzero(gaps < SAME_POSITION_MM))
     if same == len(gaps):
         text = f"all {len(frames)} slices lie at one position ({heights[0]:.2f} mm)"
         return [Finding("single-slice", text, FAILED)]
     findings = []
     if same:
-        where = heights[:-1][gaps < 1e-3]
+        where = heights[:-1][gaps < SAME_POSITION_MM]
         findings.append(
             Finding(
                 "duplicate-slices",
@@ -277,7 +294,7 @@ def _check_positions(frames: Sequence[Frame]) -> list[Finding]:
             )
         )
     findings += _check_tilt(frames)
-    kept = np.concatenate([[True], gaps >= 1e-3])
+    kept = np.concatenate([[True], gaps >= SAME_POSITION_MM])
     heights = heights[kept]
     spacing, places = regular_spacing_mm(heights)
     off = np.abs(heights - heights.mean() - spacing * (places - places.mean()))
@@ -308,8 +325,10 @@ def _check_positions(frames: Sequence[Frame]) -> list[Finding]:
 
 
 def _check_tilt(frames: Sequence[Frame]) -> list[Finding]:
-    across = normal(_orientation(frames[0]))
-    path = np.subtract(_position(frames[-1]), _position(frames[0]))
+    across = plane_of(frames[0]).normal
+    path = np.subtract(
+        plane_of(frames[-1]).position_mm, plane_of(frames[0]).position_mm
+    )
     length = np.linalg.norm(path)
     sideways = np.linalg.norm(path - np.dot(path, across) * across)
     angle = float(np.degrees(np.arcsin(min(1.0, sideways / length))))
@@ -323,13 +342,3 @@ def _check_tilt(frames: Sequence[Frame]) -> list[Finding]:
             FAILED,
         )
     ]
-
-
-def _position(frame: Frame) -> tuple[float, ...]:
-    assert frame.position_mm is not None
-    return frame.position_mm
-
-
-def _orientation(frame: Frame) -> tuple[float, ...]:
-    assert frame.orientation is not None
-    return frame.orientation

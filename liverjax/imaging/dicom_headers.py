@@ -8,13 +8,16 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import pydicom
+import pydicom.config
 import pydicom.filereader
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from liverjax.imaging.findings import ExaminationError
+from liverjax.imaging.grids import Plane
 
 TAGS = (
     "SpecificCharacterSet",
@@ -113,9 +116,7 @@ class Frame:
         sop_uid: SOPInstanceUID of the file.
         patient_id: PatientID, empty if absent.
         instance: InstanceNumber, or the frame's number in an enhanced object.
-        position_mm: Centre of the first pixel, LPS (x, y, z); None if absent.
-        orientation: Cosines along a row, then along a column; None if absent.
-        spacing_mm: Between rows, between columns; None if absent.
+        plane: Where its pixels lie in the patient; None if the header does not say.
         shape: Rows, columns.
         slope: RescaleSlope; None if absent.
         intercept: RescaleIntercept; None if absent.
@@ -132,9 +133,7 @@ class Frame:
     sop_uid: str
     patient_id: str
     instance: int | None
-    position_mm: tuple[float, ...] | None
-    orientation: tuple[float, ...] | None
-    spacing_mm: tuple[float, ...] | None
+    plane: Plane | None
     shape: tuple[int, int]
     slope: float | None
     intercept: float | None
@@ -163,12 +162,7 @@ def read_header(path: pathlib.Path) -> pydicom.Dataset | None:
     try:
         if has_preamble:
             _check_inflated_size(path)
-        dataset = pydicom.dcmread(
-            path,
-            stop_before_pixels=True,
-            specific_tags=list(TAGS),
-            force=not has_preamble,
-        )
+        dataset = read_dataset(path, tags=TAGS)
         complete = bool(dataset.get("SOPClassUID"))
     except (EOFError, OSError, ValueError, TypeError, KeyError, zlib.error) as error:
         if isinstance(error, ExaminationError):
@@ -183,6 +177,29 @@ def read_header(path: pathlib.Path) -> pydicom.Dataset | None:
     raise ExaminationError(
         "truncated", f"{path.name}: the DICOM header is not whole; copy the file again"
     )
+
+
+def read_dataset(
+    path: pathlib.Path, *, tags: Sequence[str] | None = None
+) -> pydicom.Dataset:
+    """Returns a DICOM file's elements, all of them decoded.
+
+    Odd values (there are many in hospitals) raise no warnings, which would quote them.
+
+    Args:
+        path: A DICOM file.
+        tags: Keywords to read, pixels are then left out; None reads everything.
+    """
+    with pydicom.config.disable_value_validation():
+        dataset = pydicom.dcmread(
+            path,
+            specific_tags=None if tags is None else list(tags),
+            stop_before_pixels=tags is not None,
+            force=True,
+        )
+        for _ in dataset.iterall():
+            pass
+    return dataset
 
 
 def read_frames(dataset: pydicom.Dataset, *, path: pathlib.Path) -> list[Frame]:
@@ -250,6 +267,11 @@ def _frame(
             return ""
         return "\\".join(str(item).strip() for item in _items(value(keyword)))
 
+    located = (
+        _numbers(value("ImagePositionPatient"), count=3),
+        _numbers(value("ImageOrientationPatient"), count=6),
+        _numbers(value("PixelSpacing"), count=2),
+    )
     instance = _numbers(dataset.get("InstanceNumber"), count=1, first=True)
     return Frame(
         path=path,
@@ -257,9 +279,7 @@ def _frame(
         sop_uid=text(dataset, "SOPInstanceUID"),
         patient_id=text(dataset, "PatientID"),
         instance=index + 1 if groups else None if instance is None else int(instance),
-        position_mm=_numbers(value("ImagePositionPatient"), count=3),
-        orientation=_numbers(value("ImageOrientationPatient"), count=6),
-        spacing_mm=_numbers(value("PixelSpacing"), count=2),
+        plane=None if None in located else Plane(*located),
         shape=(int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)),
         slope=_numbers(value("RescaleSlope"), count=1, first=True),
         intercept=_numbers(value("RescaleIntercept"), count=1, first=True),
@@ -276,7 +296,11 @@ def _padding(dataset: pydicom.Dataset) -> tuple[int, int] | None:
     if value is None:
         return None
     limit = number(dataset, "PixelPaddingRangeLimit")
-    ends = (int(value), int(value if limit is None else limit))
+    ends = [int(value), int(value if limit is None else limit)]
+    if number(dataset, "PixelRepresentation") == 1:
+        # Written as unsigned, though pixels are signed.
+        bits = int(number(dataset, "BitsAllocated") or 16)
+        ends = [end - (1 << bits) if end >= 1 << (bits - 1) else end for end in ends]
     return min(ends), max(ends)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import tempfile
+from collections.abc import Sequence
 
 import numpy as np
 import pydicom
@@ -11,8 +12,13 @@ import pydicom.encaps
 import SimpleITK as sitk
 from jaxtyping import Float, Integer
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
+from pydicom.uid import (
+    ImplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+    generate_uid,
+)
 
+from liverjax.imaging import dicom_headers
 from liverjax.imaging.dicom_headers import Frame
 from liverjax.imaging.findings import ExaminationError
 
@@ -49,13 +55,20 @@ class PixelFile:
         """
         self.path = path
         try:
-            self.dataset = pydicom.dcmread(path, force=True)
+            self.dataset = dicom_headers.read_dataset(path)
         except (EOFError, OSError, ValueError, TypeError, KeyError) as error:
             raise ExaminationError(
                 "truncated", f"{path.name}: cannot be read as DICOM ({error})"
             ) from None
-        if "PixelData" not in self.dataset:
-            raise ExaminationError("truncated", f"{path.name}: the pixels are missing")
+        needed = ("PixelData", "Rows", "Columns", "BitsAllocated")
+        missing = [name for name in needed if self.dataset.get(name) is None]
+        if missing:
+            raise ExaminationError(
+                "truncated", f"{path.name}: {', '.join(missing)} missing; copy it again"
+            )
+        meta = getattr(self.dataset, "file_meta", FileMetaDataset())
+        # Files without a meta header are of DICOM's default syntax.
+        self.syntax = meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian
         if int(self.dataset.get("SamplesPerPixel") or 1) != 1:
             raise ExaminationError("not-scalar", f"{path.name}: a colour picture")
 
@@ -68,7 +81,7 @@ class PixelFile:
         Raises:
             ExaminationError: ``truncated`` or ``unreadable-pixels``.
         """
-        if self.dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        if self.syntax.is_encapsulated:
             return self._decode(index)
         return self._native(index)
 
@@ -89,7 +102,7 @@ class PixelFile:
                 f"{self.path.name}: {len(pixels)} of {size} bytes of pixels; copy the "
                 "file again",
             )
-        order = "<" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">"
+        order = "<" if self.syntax.is_little_endian else ">"
         values = np.frombuffer(pixels, f"{order}u{allocated // 8}").astype(np.int64)
         return self._significant(values).reshape(rows, columns)
 
@@ -113,8 +126,7 @@ class PixelFile:
                 "truncated", f"{self.path.name}: compressed pixels end early ({error})"
             ) from None
         single = FileDataset("", {}, preamble=bytes(128), file_meta=FileMetaDataset())
-        syntax = self.dataset.file_meta.TransferSyntaxUID
-        single.file_meta.TransferSyntaxUID = syntax
+        single.file_meta.TransferSyntaxUID = self.syntax
         single.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
         single.file_meta.MediaStorageSOPInstanceUID = generate_uid()
         single.SOPClassUID = SecondaryCaptureImageStorage
@@ -136,7 +148,7 @@ class PixelFile:
             except RuntimeError:
                 raise ExaminationError(
                     "unreadable-pixels",
-                    f"{self.path.name}: pixels in {syntax.name} cannot be decoded",
+                    f"{self.path.name}: pixels in {self.syntax.name} cannot be decoded",
                 ) from None
         array = sitk.GetArrayFromImage(image)
         shape = (int(self.dataset.Rows), int(self.dataset.Columns))
@@ -164,3 +176,42 @@ def intensities(
             values[(stored >= low) & (stored <= high)] = AIR_HU
         values = np.maximum(values, np.float32(AIR_HU))
     return values
+
+
+def read_stack(frames: Sequence[Frame], *, modality: str) -> Float[np.ndarray, "d h w"]:
+    """Returns the intensities of slices in the given order.
+
+    Args:
+        frames: Slices of one size.
+        modality: ``CT`` or ``MR``.
+
+    Raises:
+        ExaminationError: If a file cannot be decoded.
+    """
+    array = np.empty((len(frames), *frames[0].shape), np.float32)
+    opened: PixelFile | None = None
+    for number, frame in enumerate(frames):
+        if opened is None or opened.path != frame.path:
+            opened = PixelFile(frame.path)
+        stored = opened.stored_values(frame.index)
+        array[number] = intensities(stored, frame=frame, modality=modality)
+    return array
+
+
+def interpolate_slices(
+    array: Float[np.ndarray, "d h w"], *, heights: np.ndarray, spacing_mm: float
+) -> Float[np.ndarray, "n h w"]:
+    """Returns slices at even distances, linear between their neighbours.
+
+    Args:
+        array: Slices as they lie.
+        heights: Their positions in mm, ascending.
+        spacing_mm: The wanted distance.
+    """
+    count = int(np.rint((heights[-1] - heights[0]) / spacing_mm)) + 1
+    wanted = np.minimum(heights[0] + spacing_mm * np.arange(count), heights[-1])
+    below = np.searchsorted(heights, wanted, side="right") - 1
+    below = np.clip(below, 0, len(array) - 2)
+    share = (wanted - heights[below]) / (heights[below + 1] - heights[below])
+    share = share.astype(np.float32)[:, None, None]
+    return array[below] * (1 - share) + array[below + 1] * share

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 
 import numpy as np
 import SimpleITK as sitk
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from liverjax.imaging.findings import FAILED, ExaminationError, Finding
 
@@ -153,7 +154,7 @@ def make_volume(
     *,
     origin_mm: tuple[float, float, float],
     spacing_mm: tuple[float, float, float],
-    direction: tuple[float, ...] = (1, 0, 0, 0, 1, 0, 0, 0, 1),
+    direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
 ) -> sitk.Image:
     """Returns a volume of an array (d, h, w).
 
@@ -170,5 +171,95 @@ def make_volume(
     return image
 
 
-def _numbers(values: tuple[float, ...]) -> str:
+def _numbers(values: tuple[float | int, ...]) -> str:
     return "(" + ", ".join(f"{value:.6g}" for value in values) + ")"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plane:
+    """A slice's pixels in the patient, as DICOM says it.
+
+    Attributes:
+        position_mm: Centre of the first pixel, LPS (x, y, z).
+        orientation: Cosines along a row, then along a column.
+        spacing_mm: Between rows, between columns.
+    """
+
+    position_mm: tuple[float, float, float]
+    orientation: tuple[float, float, float, float, float, float]
+    spacing_mm: tuple[float, float]
+
+    @property
+    def normal(self) -> Float[np.ndarray, " 3"]:
+        """Unit vector across the slice: row cosines x column cosines."""
+        cross = np.cross(self.orientation[:3], self.orientation[3:])
+        return cross / np.linalg.norm(cross)
+
+
+@dataclasses.dataclass(frozen=True)
+class Placement:
+    """Where the pixels of a plane lie in a volume, both on one lattice.
+
+    Attributes:
+        start: Index (d, h, w) of the plane's first pixel.
+        row_step: Index step (d, h, w) from one row to the next.
+        column_step: Index step (d, h, w) from one column to the next.
+    """
+
+    start: tuple[int, int, int]
+    row_step: tuple[int, int, int]
+    column_step: tuple[int, int, int]
+
+    def write(self, volume: Shaped[np.ndarray, "d h w"], plane: np.ndarray) -> int:
+        """Copies a plane's pixels that are not zero; returns how many fall outside.
+
+        Args:
+            volume: Changed in place.
+            plane: Pixels (rows, columns).
+        """
+        rows, columns = np.nonzero(plane)
+        index = (
+            np.array(self.start)
+            + rows[:, None] * np.array(self.row_step)
+            + columns[:, None] * np.array(self.column_step)
+        )
+        inside = ((index >= 0) & (index < volume.shape)).all(axis=1)
+        volume[tuple(index[inside].T)] = plane[rows[inside], columns[inside]]
+        return int(np.count_nonzero(~inside))
+
+
+def place_plane(
+    image: sitk.Image, *, plane: Plane, shape: tuple[int, int]
+) -> Placement | None:
+    """Returns where a plane's pixels lie in a volume, or None if not on its lattice.
+
+    A plane is on the lattice when its axes run along the volume's (in any order and
+    direction) and no pixel is off by more than a quarter of a voxel.
+
+    Args:
+        image: The volume.
+        plane: Where the pixels lie in the patient.
+        shape: Rows, columns.
+    """
+    to_index = physical_to_index(image)
+    start = to_index @ np.subtract(plane.position_mm, image.GetOrigin())
+    row_step = to_index @ (np.array(plane.orientation[3:]) * plane.spacing_mm[0])
+    column_step = to_index @ (np.array(plane.orientation[:3]) * plane.spacing_mm[1])
+    corners = np.array([(0, 0), (shape[0] - 1, 0), (0, shape[1] - 1)])
+    exact = start + corners @ np.array([row_step, column_step])
+    start, row_step, column_step = map(np.rint, (start, row_step, column_step))
+    whole = start + corners @ np.array([row_step, column_step])
+    steps = np.abs([row_step, column_step])
+    if np.abs(exact - whole).max() > 0.25 or (steps.sum(axis=1) != 1).any():
+        return None
+    return Placement(*(_index(vector) for vector in (start, row_step, column_step)))
+
+
+def physical_to_index(image: sitk.Image) -> Float[np.ndarray, "3 3"]:
+    """Matrix from millimetres (from the origin, LPS) to voxel steps, both (x, y, z)."""
+    direction = np.reshape(image.GetDirection(), (3, 3))
+    return np.linalg.inv(direction * np.array(image.GetSpacing()))
+
+
+def _index(xyz: np.ndarray) -> tuple[int, int, int]:
+    return int(xyz[2]), int(xyz[1]), int(xyz[0])

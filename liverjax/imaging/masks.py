@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import SimpleITK as sitk
+from jaxtyping import Bool, Shaped
+from scipy import ndimage
 
 from liverjax.cohort.manifest import MaskSource
-from liverjax.imaging import grids, volume_files
+from liverjax.imaging import (
+    dicom_headers,
+    grids,
+    png_masks,
+    segmentation_dicom,
+    series,
+    structures,
+    volume_files,
+)
+from liverjax.imaging.dicom_headers import Frame
 from liverjax.imaging.findings import FAILED, ExaminationError, Finding, settle
 
-# TotalSegmentator's label values, CT and MR alike.
-TOTALSEGMENTATOR = {"liver": 5, "spleen": 1}
+# Pieces beside the largest one that together are more than this share are named.
+MAX_LOOSE_SHARE = 0.05
+# A mask of which more lies in air is on another scan, or mirrored.
+MAX_AIR_SHARE = 0.5
+AIR_BELOW_HU = -500
 
 
 def read_mask(
@@ -45,9 +60,21 @@ def read_mask(
     path = source.path
     if not path.exists():
         raise ExaminationError("missing", f"{path}: no such file or folder")
-    mask, findings = _read_any(source, image=image, organ=organ, image_path=image_path)
-    findings += check_mask(mask, image=image, organ=organ, modality=modality)
-    return mask, settle(findings, allow=allow, where=str(path))
+    frames: Sequence[Frame] = ()
+    if image_path is not None and not volume_files.is_volume_file(image_path):
+        frames = series.find_one(image_path).frames
+    try:
+        inside, findings = _read_any(
+            source, image=image, organ=organ, modality=modality, frames=frames
+        )
+        mask = sitk.GetImageFromArray(inside.astype(np.uint8))
+        mask.CopyInformation(image)
+        findings += check_mask(mask, image=image, organ=organ, modality=modality)
+        return mask, settle(findings, allow=allow)
+    except ExaminationError as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise ExaminationError(error.finding.code, f"{path}: {error}") from None
 
 
 def largest_component(mask: sitk.Image) -> sitk.Image:
@@ -56,10 +83,10 @@ def largest_component(mask: sitk.Image) -> sitk.Image:
     Args:
         mask: 0 and 1.
     """
-    pieces = sitk.RelabelComponent(sitk.ConnectedComponent(mask), sortByObjectSize=True)
-    largest = sitk.Cast(pieces == 1, sitk.sitkUInt8)
-    largest.CopyInformation(mask)
-    return largest
+    inside = sitk.GetArrayViewFromImage(mask) == 1
+    result = sitk.GetImageFromArray(_largest_piece(inside).astype(np.uint8))
+    result.CopyInformation(mask)
+    return result
 
 
 def volume_ml(mask: sitk.Image) -> float:
@@ -98,10 +125,14 @@ def check_mask(
     findings = []
     if modality == "ct":
         values = sitk.GetArrayViewFromImage(image)[inside]
-        air = float(np.mean(values < -500))
-        if air > 0.5:
+        air = float(np.mean(values < AIR_BELOW_HU))
+        if air > MAX_AIR_SHARE:
             text = f"{air:.0%} of the {organ} mask lies in air, outside the body"
             findings.append(Finding("mask-outside-body", text, FAILED))
+    loose = 1 - np.count_nonzero(_largest_piece(inside)) / count
+    if loose > MAX_LOOSE_SHARE:
+        text = f"{loose:.0%} of the {organ} mask is not part of its largest piece"
+        findings.append(Finding("mask-in-pieces", text))
     sides = _border_sides(mask)
     if sides:
         findings.append(
@@ -112,6 +143,19 @@ def check_mask(
             )
         )
     return findings
+
+
+def _largest_piece(inside: Bool[np.ndarray, "d h w"]) -> Bool[np.ndarray, "d h w"]:
+    largest = np.zeros(inside.shape, bool)
+    if inside.any():
+        # Labelled inside the bounding box: a scan is much larger than an organ.
+        box = ndimage.find_objects(inside.astype(np.uint8))[0]
+        pieces = np.zeros(inside[box].shape, np.int32)
+        ndimage.label(inside[box], output=pieces)
+        sizes = np.bincount(pieces.ravel())
+        sizes[0] = 0
+        largest[box] = pieces == sizes.argmax()
+    return largest
 
 
 def _border_sides(mask: sitk.Image) -> list[str]:
@@ -132,27 +176,142 @@ def _read_any(
     *,
     image: sitk.Image,
     organ: str,
-    image_path: pathlib.Path | None,
-) -> tuple[sitk.Image, list[Finding]]:
+    modality: str,
+    frames: Sequence[Frame],
+) -> tuple[Bool[np.ndarray, "d h w"], list[Finding]]:
     path = source.path
-    if path.is_dir() and any((path / f"{organ}{e}").exists() for e in (".nii.gz",)):
+    if path.is_dir() and (path / f"{organ}.nii.gz").is_file():
         path = path / f"{organ}.nii.gz"
+    if path.is_dir():
+        return _read_folder(
+            source, image=image, organ=organ, modality=modality, frames=frames
+        )
+    if volume_files.is_volume_file(path):
+        labels, findings = _read_labels(path, image=image)
+        names = volume_files.label_names(path)
+        inside = _select(labels, segment=source.segment, organ=organ, names=names)
+        return inside, findings
+    header = dicom_headers.read_header(path)
+    sop_class = "" if header is None else dicom_headers.text(header, "SOPClassUID")
+    by_uid = {frame.sop_uid: frame for frame in frames}
+    if sop_class in segmentation_dicom.SOP_CLASSES:
+        read = segmentation_dicom.read
+    elif sop_class == structures.SOP_CLASS:
+        read = structures.read
+    else:
+        raise ExaminationError(
+            "not-a-mask",
+            "expected a NIfTI, NRRD or MHA file, a DICOM SEG or RTSTRUCT file, a "
+            f"folder of PNGs, or a TotalSegmentator folder with {organ}.nii.gz",
+        )
+    return read(path, image=image, segment=source.segment, organ=organ, source=by_uid)
+
+
+def _read_folder(
+    source: MaskSource,
+    *,
+    image: sitk.Image,
+    organ: str,
+    modality: str,
+    frames: Sequence[Frame],
+) -> tuple[Bool[np.ndarray, "d h w"], list[Finding]]:
+    """A PNG stack, or the one file that a folder holds."""
+    path = source.path
+    if any(path.glob("*.png")):
+        values = png_masks.read(path, image=image, order=source.order, frames=frames)
+        inside = _select(values, segment=source.segment, organ=organ, any_value=True)
+        if modality == "ct":
+            png_masks.check_order(inside, image=image, order=source.order, organ=organ)
+            return inside, []
+        text = "the order of the PNG stack cannot be tested by HU in MRI"
+        return inside, [Finding("order-unchecked", text)]
+    files = [item for item in path.iterdir() if item.is_file()]
+    if len(files) != 1:
+        raise ExaminationError(
+            "not-a-mask",
+            f"the folder holds {len(files)} files, neither PNGs nor {organ}.nii.gz; "
+            "name the mask's file",
+        )
+    return _read_any(
+        dataclasses.replace(source, path=files[0]),
+        image=image,
+        organ=organ,
+        modality=modality,
+        frames=frames,
+    )
+
+
+def _read_labels(
+    path: pathlib.Path, *, image: sitk.Image
+) -> tuple[Shaped[np.ndarray, "d h w"], list[Finding]]:
     stored, findings = volume_files.read(path)
     labels = grids.to_caudal_cranial(stored)
     differences = grids.grid_differences(image, other=labels)
     if differences:
         raise ExaminationError(
             "mask-grid",
-            f"{path}: the mask lies on another grid than the image: "
-            f"{'; '.join(differences)}. Masks are never resampled: export it on the "
-            "image's grid",
+            f"the mask lies on another grid than the image: {'; '.join(differences)}. "
+            "Masks are never resampled: export it on the image's grid",
         )
-    array = sitk.GetArrayViewFromImage(labels)
-    wanted = int(source.segment) if source.segment else 1
-    return _on_grid(array == wanted, image=image), list(findings)
+    return sitk.GetArrayFromImage(labels), list(findings)
 
 
-def _on_grid(inside: np.ndarray, *, image: sitk.Image) -> sitk.Image:
-    mask = sitk.GetImageFromArray(inside.astype(np.uint8))
-    mask.CopyInformation(image)
-    return mask
+def _select(
+    values: Shaped[np.ndarray, "d h w"],
+    *,
+    segment: str,
+    organ: str,
+    names: Mapping[int, str] | None = None,
+    any_value: bool = False,
+) -> Bool[np.ndarray, "d h w"]:
+    """The voxels of one label, which is named or the only one.
+
+    Args:
+        values: Labels.
+        segment: A label's value or its name in ``names``; empty if there is one label.
+        organ: Its name is looked up when ``segment`` is empty.
+        names: Names of the values, as far as the file has them.
+        any_value: Take a single label of any value (pictures), not only 1 or 255.
+    """
+    present = _labels(values)
+    by_name = {name.casefold(): value for value, name in (names or {}).items()}
+    wanted = segment or (organ if len(present) > 1 or organ in by_name else "")
+    if wanted:
+        value = int(wanted) if wanted.isdigit() else by_name.get(wanted.casefold())
+        if value is not None and (value in present or not present):
+            return values == value
+    elif not present:
+        return np.zeros(values.shape, bool)
+    elif any_value or present[0] in (1, 255):
+        return values == present[0]
+    known = ", ".join(
+        f"{value} ({names[value]})" if names and value in names else str(value)
+        for value in present[:12]
+    )
+    more = f" and {len(present) - 12} more" if len(present) > 12 else ""
+    raise ExaminationError(
+        "segment",
+        f"not a binary mask: it holds the labels {known}{more} and "
+        f"{f'none of them is {wanted!r}' if wanted else 'no 1'}; name the {organ}'s "
+        f"value in the mask's segment column (TotalSegmentator: liver 5, spleen 1)",
+    )
+
+
+def _labels(values: Shaped[np.ndarray, "d h w"]) -> list[int]:
+    """Values other than 0 that occur.
+
+    Raises:
+        ExaminationError: ``not-binary`` if they are no whole numbers from 0 to 65535.
+    """
+    low, high = values.min(), values.max()
+    whole = np.issubdtype(values.dtype, np.integer)
+    if not (
+        low >= 0 and high <= 65535 and (whole or (values == np.rint(values)).all())
+    ):
+        raise ExaminationError(
+            "not-binary",
+            f"values run from {low:g} to {high:g} and are no labels; expected 0 and 1 "
+            "(a probability map must be cut first)",
+        )
+    counts = np.bincount(values.ravel().astype(np.uint16))
+    return [int(value) for value in np.flatnonzero(counts) if value != 0]

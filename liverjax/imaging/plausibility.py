@@ -120,11 +120,11 @@ def check_sides(
     """
     reasons: dict[str, str] = {}
     if liver is not None and spleen is not None:
-        apart = _centre_mm(_coarse(spleen) > 0, spleen) - _centre_mm(
-            _coarse(liver) > 0, liver
-        )
-        if apart[2] < 0:
-            reasons["left-right"] = "the liver lies left of the spleen"
+        one, other = _coarse(liver) > 0, _coarse(spleen) > 0
+        if one.any() and other.any():
+            apart_mm = _centre_mm(other, spleen) - _centre_mm(one, liver)
+            if apart_mm[2] < 0:
+                reasons["left-right"] = "the liver lies left of the spleen"
     if modality == "ct":
         reasons = _body_reasons(image, liver=liver) | reasons
     return [
@@ -155,7 +155,9 @@ def _body_reasons(image: sitk.Image, *, liver: sitk.Image | None) -> dict[str, s
     organ_centre = _centre_mm(organ, image)
     if (organ_centre - centre)[2] > FLIP_MARGIN_MM:
         reasons["left-right"] = "the liver lies in the left half of the body"
-    inside = np.stack([ndimage.binary_fill_holes(plane) for plane in body])
+    inside = np.zeros_like(body)
+    for number, plane in enumerate(body):
+        ndimage.binary_fill_holes(plane, output=inside[number])
     lung = inside & (array > LUNG_HU[0]) & (array < LUNG_HU[1])
     if _volume_ml(lung, image) > MIN_LUNG_ML:
         above = (_centre_mm(lung, image) - organ_centre)[0]
@@ -193,9 +195,10 @@ def _volume_ml(mask: Bool[np.ndarray, "d h w"], image: sitk.Image) -> float:
 def _largest(mask: Bool[np.ndarray, "d h w"]) -> Bool[np.ndarray, "d h w"]:
     # Opened in plane, so that the table and its straps fall off.
     opened = ndimage.binary_opening(mask, np.ones((1, 3, 3), bool))
-    labels, count = ndimage.label(opened)
-    if count == 0:
+    if not opened.any():
         return opened
+    labels = np.zeros(opened.shape, np.int32)
+    ndimage.label(opened, output=labels)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     return labels == sizes.argmax()

@@ -4,139 +4,37 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import hashlib
 import os
 import pathlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 import numpy as np
 import pydicom
 import SimpleITK as sitk
-from jaxtyping import Float
+from pydicom.uid import UID
 
 from liverjax.errors import InputError
-from liverjax.imaging import dicom_geometry, dicom_headers, grids
+from liverjax.imaging import (
+    dicom_geometry,
+    dicom_headers,
+    dicom_kinds,
+    dicom_pixels,
+    grids,
+    series_info,
+)
 from liverjax.imaging.dicom_geometry import sort_slices
-from liverjax.imaging.dicom_headers import Frame
-from liverjax.imaging.dicom_pixels import PixelFile, intensities
 from liverjax.imaging.findings import FAILED, ExaminationError, Finding, settle
+from liverjax.imaging.series_info import SeriesInfo
 
-__all__ = ["SeriesInfo", "Tree", "find_series", "read_series", "scan", "sort_slices"]
-
-IMAGE_CLASSES = {
-    "1.2.840.10008.5.1.4.1.1.2": "CT",
-    "1.2.840.10008.5.1.4.1.1.2.1": "CT",  # enhanced
-    "1.2.840.10008.5.1.4.1.1.2.2": "CT",  # legacy converted enhanced
-    "1.2.840.10008.5.1.4.1.1.4": "MR",
-    "1.2.840.10008.5.1.4.1.1.4.1": "MR",  # enhanced
-    "1.2.840.10008.5.1.4.1.1.4.4": "MR",  # legacy converted enhanced
-}
-SECONDARY_CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
-
-# ImageType values of pictures that are no acquired stack: value -> (code, words).
-LEFT_OUT = {
-    "LOCALIZER": ("localizer", "a localizer"),
-    "SCOUT": ("localizer", "a localizer"),
-    "MIP": ("projection", "a projection (MIP)"),
-    "MINIP": ("projection", "a projection (MinIP)"),
-    "MAX_IP": ("projection", "a projection (MIP)"),
-    "MIN_IP": ("projection", "a projection (MinIP)"),
-    "PROJECTION IMAGE": ("projection", "a projection"),
-    "VOLUME RENDERING": ("projection", "a rendering"),
-    "MPR": ("reformatted", "a reformation (MPR)"),
-    "REFORMATTED": ("reformatted", "a reformation"),
-    "CPR": ("reformatted", "a curved reformation"),
-    "SUBTRACTION": ("subtraction", "a subtraction"),
-    "SUBTRACT": ("subtraction", "a subtraction"),
-    "SUB": ("subtraction", "a subtraction"),
-    "SCREEN SAVE": ("secondary-capture", "a screenshot"),
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class SeriesInfo:
-    """One volume of a DICOM series: what its headers say.
-
-    Texts that may name a patient (``description``, ``protocol``, ``patient_id``,
-    ``accession``, paths) are for the importing command only; no finding quotes them.
-
-    Attributes:
-        uid: SeriesInstanceUID.
-        study_uid: StudyInstanceUID.
-        part: Which volume of the series, empty if it holds one.
-        modality: ``CT`` or ``MR``.
-        frames: Its slices by position along their normal.
-        findings: What the headers show; failed ones stop reading unless allowed.
-        shape: Slices, rows, columns.
-        spacing_mm: Between slices, rows, columns; NaN where unknown.
-        number: SeriesNumber, empty if absent (like all texts below).
-        description: SeriesDescription.
-        protocol: ProtocolName.
-        image_type: ImageType, values joined by a backslash.
-        contrast_agent: ContrastBolusAgent.
-        kernel: ConvolutionKernel.
-        kvp: Tube voltage in kV, None if absent (like all numbers below).
-        thickness_mm: SliceThickness.
-        echo_time_ms: EchoTime.
-        b_value: DiffusionBValue in s/mm2.
-        field_strength_t: MagneticFieldStrength.
-        manufacturer: Of the scanner.
-        model: Of the scanner.
-        patient_id: PatientID.
-        accession: AccessionNumber.
-        study_date: ``YYYYMMDD``, empty if absent.
-        study_time: ``HHMMSS.f``, as all times.
-        series_time: SeriesTime.
-        acquisition_time: Earliest of the slices (may be a date and time).
-        content_time: Earliest of the slices.
-    """
-
-    uid: str
-    study_uid: str
-    part: str
-    modality: str
-    frames: tuple[Frame, ...]
-    findings: tuple[Finding, ...]
-    shape: tuple[int, int, int]
-    spacing_mm: tuple[float, float, float]
-    number: str
-    description: str
-    protocol: str
-    image_type: str
-    contrast_agent: str
-    kernel: str
-    kvp: float | None
-    thickness_mm: float | None
-    echo_time_ms: float | None
-    b_value: float | None
-    field_strength_t: float | None
-    manufacturer: str
-    model: str
-    patient_id: str
-    accession: str
-    study_date: str
-    study_time: str
-    series_time: str
-    acquisition_time: str
-    content_time: str
-
-    @property
-    def paths(self) -> tuple[pathlib.Path, ...]:
-        """Its files, in the order of the slices, each once."""
-        return tuple(dict.fromkeys(frame.path for frame in self.frames))
-
-    @property
-    def usable(self) -> bool:
-        """Whether it can be read without allowing anything."""
-        return all(finding.level != FAILED for finding in self.findings)
-
-    @property
-    def name(self) -> str:
-        """A name for messages that holds no text from the header's free fields."""
-        parts = [f"series {self.number or '?'}", self.part]
-        depth, rows, columns = self.shape
-        size = f"{self.modality}, {depth} slices of {rows} x {columns}"
-        return f"{' '.join(filter(None, parts))} ({size})"
+__all__ = [
+    "SeriesInfo",
+    "Tree",
+    "find_one",
+    "find_series",
+    "read_series",
+    "scan",
+    "sort_slices",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,6 +66,41 @@ def find_series(root: pathlib.Path) -> list[SeriesInfo]:
     return list(scan(root).series)
 
 
+def find_one(root: pathlib.Path) -> SeriesInfo:
+    """Returns the one usable series of a folder or file.
+
+    A folder whose only series is not usable returns that one, so that reading it tells
+    why, or reads it with what is allowed.
+
+    Raises:
+        ExaminationError: ``several-series``, ``no-usable-series``, ``not-an-image``, or
+            the code of a file that cannot be read.
+        InputError: If the folder is not there.
+    """
+    tree = scan(root)
+    if tree.findings:
+        raise ExaminationError(tree.findings[0].code, tree.findings[0].text)
+    if not tree.series:
+        kinds = sorted({kind for _, kind in tree.objects})
+        others = [f"{tree.other_files} other files", *kinds]
+        raise ExaminationError(
+            "not-an-image",
+            f"no DICOM image was found ({', '.join(others)}); expected a NIfTI, NRRD "
+            "or MHA file or the folder of one DICOM series",
+        )
+    usable = [info for info in tree.series if info.usable]
+    if len(tree.series) == 1:
+        return tree.series[0]
+    if len(usable) != 1:
+        raise ExaminationError(
+            "several-series" if usable else "no-usable-series",
+            f"{len(usable)} usable series, expected exactly one: "
+            f"{'; '.join(_described(info) for info in tree.series)}. Give a folder "
+            "that holds one, or convert with python -m data_prep.dicom",
+        )
+    return usable[0]
+
+
 def scan(root: pathlib.Path) -> Tree:
     """Returns everything in a folder tree, or of one file, from headers alone.
 
@@ -192,17 +125,19 @@ def scan(root: pathlib.Path) -> Tree:
         if header is None:
             other += 1
             continue
-        uid = pydicom.uid.UID(dicom_headers.text(header, "SOPClassUID"))
-        if uid in IMAGE_CLASSES or uid.startswith(SECONDARY_CAPTURES):
+        uid = UID(dicom_headers.text(header, "SOPClassUID"))
+        if uid in dicom_kinds.IMAGE_CLASSES or uid.startswith(
+            dicom_kinds.SECONDARY_CAPTURES
+        ):
             series = dicom_headers.text(header, "SeriesInstanceUID")
             headers[series].append((path, header))
         else:
             objects.append((path, uid.name))
     series = []
     for group in headers.values():
-        series += _volumes(group)
-    order = sorted(series, key=lambda info: (info.study_uid, _number(info), info.part))
-    return Tree(tuple(order), tuple(objects), tuple(findings), other)
+        series += series_info.volumes_of(group)
+    series.sort(key=lambda info: (info.study_uid, _number(info)))
+    return Tree(tuple(series), tuple(objects), tuple(findings), other)
 
 
 def read_series(
@@ -229,24 +164,32 @@ def read_series(
     grids.check_size(info.shape)
     frames = list(info.frames)
     heights = dicom_geometry.heights_mm(frames)
-    first_of_position = np.concatenate([[True], np.diff(heights) >= 1e-3])
+    first_of_position = np.concatenate(
+        [[True], np.diff(heights) >= dicom_geometry.SAME_POSITION_MM]
+    )
     frames = [f for f, keep in zip(frames, first_of_position, strict=True) if keep]
     heights = heights[first_of_position]
-    array = _stack(frames, modality=info.modality)
+    array = dicom_pixels.read_stack(frames, modality=info.modality)
     spacing, _ = dicom_geometry.regular_spacing_mm(heights)
     codes = {finding.code for finding in findings}
     if codes & {"missing-slices", "uneven-spacing"}:
-        array = _interpolate_slices(array, heights=heights, spacing_mm=spacing)
-    first = frames[0]
-    across = dicom_geometry.normal(first.orientation)
-    axes = np.column_stack([first.orientation[:3], first.orientation[3:], across])
+        array = dicom_pixels.interpolate_slices(
+            array, heights=heights, spacing_mm=spacing
+        )
+    plane = dicom_geometry.plane_of(frames[0])
+    axes = np.column_stack([plane.orientation[:3], plane.orientation[3:], plane.normal])
     image = grids.make_volume(
         array,
-        origin_mm=first.position_mm,
-        spacing_mm=(spacing, *first.spacing_mm),
+        origin_mm=plane.position_mm,
+        spacing_mm=(spacing, *plane.spacing_mm),
         direction=tuple(axes.ravel()),
     )
     return grids.to_caudal_cranial(image), findings
+
+
+def _described(info: SeriesInfo) -> str:
+    reasons = [item.text for item in info.findings if item.level == FAILED]
+    return f"{info.name}: {', '.join(reasons)}" if reasons else info.name
 
 
 def _files(root: pathlib.Path) -> list[pathlib.Path]:
@@ -264,150 +207,3 @@ def _files(root: pathlib.Path) -> list[pathlib.Path]:
 
 def _number(info: SeriesInfo) -> float:
     return float(info.number) if info.number.isdigit() else float("inf")
-
-
-def _volumes(group: list[tuple[pathlib.Path, pydicom.Dataset]]) -> list[SeriesInfo]:
-    header = group[0][1]
-    frames: list[Frame] = []
-    notes: list[Finding] = []
-    for path, dataset in group:
-        frames += dicom_headers.read_frames(dataset, path=path)
-    frames, copies = _without_copies(frames)
-    if copies:
-        notes.append(
-            Finding(
-                "duplicate-files",
-                f"{copies} slices lie there twice with the same pixels; one is kept",
-            )
-        )
-    return [
-        _series_info(header, part=part, frames=volume, notes=notes)
-        for part, volume in dicom_geometry.split_volumes(frames)
-    ]
-
-
-def _without_copies(frames: list[Frame]) -> tuple[list[Frame], int]:
-    """Drops slices whose SOPInstanceUID and pixels came before."""
-    kept: dict[tuple[str, int], Frame] = {}
-    result, copies = [], 0
-    for frame in frames:
-        key = (frame.sop_uid, frame.index)
-        first = kept.setdefault(key, frame)
-        if first is frame:
-            result.append(frame)
-        elif _pixel_hash(first.path) == _pixel_hash(frame.path):
-            copies += 1
-        else:
-            result.append(frame)
-    return result, copies
-
-
-def _pixel_hash(path: pathlib.Path) -> str:
-    dataset = pydicom.dcmread(path, specific_tags=["PixelData"], force=True)
-    return hashlib.sha256(dataset.get("PixelData", b"")).hexdigest()
-
-
-def _series_info(
-    header: pydicom.Dataset,
-    *,
-    part: str,
-    frames: list[Frame],
-    notes: Sequence[Finding],
-) -> SeriesInfo:
-    text, number = dicom_headers.text, dicom_headers.number
-    sop_class = text(header, "SOPClassUID")
-    modality = IMAGE_CLASSES.get(sop_class, text(header, "Modality"))
-    findings = [*_check_kind(header, frames=frames), *notes]
-    located = all(f.position_mm and f.orientation and f.spacing_mm for f in frames)
-    spacing = (float("nan"),) * 3
-    if not any(finding.code == "secondary-capture" for finding in findings):
-        findings += dicom_geometry.check_slices(frames, modality=modality)
-    if located:
-        frames = sort_slices(frames)
-        heights = dicom_geometry.heights_mm(frames)
-        if np.ptp(heights) > 1e-3:
-            between, _ = dicom_geometry.regular_spacing_mm(heights)
-            spacing = (between, *frames[0].spacing_mm)
-
-    def earliest(keyword: str) -> str:
-        index = dicom_headers.SPLITTERS.index(keyword)
-        return min(filter(None, (f.splitters[index] for f in frames)), default="")
-
-    def shared(keyword: str) -> float | None:
-        value = frames[0].splitters[dicom_headers.SPLITTERS.index(keyword)]
-        try:
-            return float(value)
-        except ValueError:
-            return None
-
-    return SeriesInfo(
-        uid=text(header, "SeriesInstanceUID"),
-        study_uid=text(header, "StudyInstanceUID"),
-        part=part,
-        modality=modality,
-        frames=tuple(frames),
-        findings=tuple(findings),
-        shape=(len(frames), *frames[0].shape),
-        spacing_mm=spacing,
-        number=text(header, "SeriesNumber"),
-        description=text(header, "SeriesDescription"),
-        protocol=text(header, "ProtocolName"),
-        image_type="\\".join(frames[0].image_type),
-        contrast_agent=text(header, "ContrastBolusAgent"),
-        kernel=text(header, "ConvolutionKernel"),
-        kvp=number(header, "KVP"),
-        thickness_mm=frames[0].thickness_mm,
-        echo_time_ms=shared("EchoTime"),
-        b_value=shared("DiffusionBValue"),
-        field_strength_t=number(header, "MagneticFieldStrength"),
-        manufacturer=text(header, "Manufacturer"),
-        model=text(header, "ManufacturerModelName"),
-        patient_id=text(header, "PatientID"),
-        accession=text(header, "AccessionNumber"),
-        study_date=text(header, "StudyDate"),
-        study_time=text(header, "StudyTime"),
-        series_time=text(header, "SeriesTime"),
-        acquisition_time=earliest("AcquisitionTime"),
-        content_time=earliest("ContentTime"),
-    )
-
-
-def _check_kind(header: pydicom.Dataset, *, frames: list[Frame]) -> list[Finding]:
-    """Findings on what kind of picture this is."""
-    sop_class = dicom_headers.text(header, "SOPClassUID")
-    if sop_class not in IMAGE_CLASSES:
-        return [Finding("secondary-capture", "a screenshot, left out", FAILED)]
-    kinds = {kind for frame in frames for kind in frame.image_type}
-    for kind, (code, words) in LEFT_OUT.items():
-        if kind in kinds:
-            return [Finding(code, f"{words} by its ImageType, left out", FAILED)]
-    if {"DERIVED", "SECONDARY"} <= kinds:
-        text = "derived from other images by its ImageType, left out"
-        return [Finding("derived", text, FAILED)]
-    if "DERIVED" in kinds:
-        return [Finding("derived", "ImageType says DERIVED\\PRIMARY; it is kept")]
-    return []
-
-
-def _stack(frames: Sequence[Frame], *, modality: str) -> Float[np.ndarray, "d h w"]:
-    array = np.empty((len(frames), *frames[0].shape), np.float32)
-    opened: PixelFile | None = None
-    for number, frame in enumerate(frames):
-        if opened is None or opened.path != frame.path:
-            opened = PixelFile(frame.path)
-        stored = opened.stored_values(frame.index)
-        array[number] = intensities(stored, frame=frame, modality=modality)
-    return array
-
-
-def _interpolate_slices(
-    array: Float[np.ndarray, "d h w"], *, heights: np.ndarray, spacing_mm: float
-) -> Float[np.ndarray, "n h w"]:
-    """Slices at even distances, linear between their neighbours."""
-    count = int(np.rint((heights[-1] - heights[0]) / spacing_mm)) + 1
-    wanted = np.minimum(heights[0] + spacing_mm * np.arange(count), heights[-1])
-    below = np.searchsorted(heights, wanted, side="right") - 1
-    below = np.clip(below, 0, len(array) - 2)
-    share = (wanted - heights[below]) / (heights[below + 1] - heights[below])
-    share = share.astype(np.float32)[:, None, None]
-    return array[below] * (1 - share) + array[below + 1] * share

@@ -7,13 +7,14 @@ from a sheared sform to the qform, all without a word; so the header is judged f
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import pathlib
 import re
 import struct
 import zlib
 from collections.abc import Collection
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -50,6 +51,7 @@ NIFTI = {
 }
 MAX_SHEAR_COSINE = 1e-3
 TEXT_HEADER_BYTES = 65536
+MAX_EXTENSION_BYTES = 2**20
 
 
 def is_volume_file(path: pathlib.Path) -> bool:
@@ -72,26 +74,66 @@ def read(
             ``too-large``, ``impossible-spacing`` or ``conflicting-orientation`` (which
             can be allowed: ITK's choice is taken).
     """
-    name = path.name.lower()
-    if name.endswith((".nii", ".nii.gz")):
-        findings = _check_nifti(path)
+    reader, findings = read_header(path, count_bytes=True)
+    settled = settle(findings, allow=allow, where=str(path))
+    try:
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise _unreadable(path, error) from None
+    if image.GetDimension() == 4:
+        image = image[:, :, :, 0]
+    return image, settled
+
+
+def read_header(
+    path: pathlib.Path, *, count_bytes: bool = False
+) -> tuple[sitk.ImageFileReader, list[Finding]]:
+    """Returns ITK's reader, which knows the grid but read no voxel, and findings.
+
+    Args:
+        path: As for `read`.
+        count_bytes: Unfold a compressed NIfTI to its end to see that it is whole; the
+            length of all other files is compared in any case.
+
+    Raises:
+        ExaminationError: As for `read`.
+    """
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        findings = _check_nifti(path, count_bytes=count_bytes)
     else:
         _check_text_header(path)
         findings = []
-    settled = settle(findings, allow=allow, where=str(path))
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
         _check_dimensions(reader, path=path)
-        image = reader.Execute()
     except RuntimeError as error:
-        raise ExaminationError(
-            "truncated", f"{path}: cannot be read as an image ({_reason(error)})"
-        ) from None
-    if image.GetDimension() == 4:
-        image = image[:, :, :, 0]
-    return image, settled
+        raise _unreadable(path, error) from None
+    return reader, findings
+
+
+def _unreadable(path: pathlib.Path, error: RuntimeError) -> ExaminationError:
+    text = f"{path}: cannot be read as an image ({_reason(error)})"
+    return ExaminationError("truncated", text)
+
+
+def label_names(path: pathlib.Path) -> dict[int, str]:
+    """Names of a NIfTI label map's values, as TotalSegmentator writes them.
+
+    Empty where the file has no such table (a Caret extension after the header).
+    """
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        return {}
+    with _open(path) as file:
+        start = file.read(544)
+        offset = int(_parse_nifti(start, path=path)["vox_offset"][0])
+        extension = start + file.read(min(max(offset - 544, 0), MAX_EXTENSION_BYTES))
+    pattern = rb'<Label Key="(\d+)"[^>]*>\s*<!\[CDATA\[([^\]]*)\]\]>'
+    return {
+        int(value): name.decode("utf-8", "replace")
+        for value, name in re.findall(pattern, extension)
+    }
 
 
 def _check_dimensions(reader: sitk.ImageFileReader, *, path: pathlib.Path) -> None:
@@ -125,7 +167,7 @@ def _reason(error: RuntimeError) -> str:
     return lines[-1] if lines else "no reason given"
 
 
-def _open(path: pathlib.Path) -> BinaryIO:
+def _open(path: pathlib.Path) -> io.BufferedIOBase:
     with path.open("rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
     if zipped != path.name.lower().endswith(".gz"):
@@ -137,8 +179,8 @@ def _open(path: pathlib.Path) -> BinaryIO:
     return gzip.open(path, "rb") if zipped else path.open("rb")
 
 
-def _check_nifti(path: pathlib.Path) -> list[Finding]:
-    """Findings on a NIfTI's header; its length is counted to the last byte."""
+def _check_nifti(path: pathlib.Path, *, count_bytes: bool) -> list[Finding]:
+    """Findings on a NIfTI's header and on the length of its data."""
     try:
         with _open(path) as file:
             start = file.read(544)
@@ -147,7 +189,11 @@ def _check_nifti(path: pathlib.Path) -> list[Finding]:
             grids.check_size(tuple(int(n) for n in shape))
             data = math.prod(int(n) for n in shape) * header["bitpix"][0] // 8
             expected = int(header["vox_offset"][0]) + data
-            found = len(start) + _count_bytes(file, limit=expected)
+            found = expected
+            if not path.name.lower().endswith(".gz"):
+                found = path.stat().st_size
+            elif count_bytes:
+                found = len(start) + _count_bytes(file, limit=expected)
     except (EOFError, OSError, zlib.error):
         raise ExaminationError(
             "truncated", f"{path}: compressed data end early or are damaged; copy again"
@@ -159,7 +205,7 @@ def _check_nifti(path: pathlib.Path) -> list[Finding]:
     return _check_nifti_orientation(header, path=path)
 
 
-def _count_bytes(file: BinaryIO, *, limit: int) -> int:
+def _count_bytes(file: io.BufferedIOBase, *, limit: int) -> int:
     total = 0
     # A damaged end is seen by the decompressor only when it gets there; more than the
     # header announces (extensions, padding) need not be unfolded.

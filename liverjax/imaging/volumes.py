@@ -8,7 +8,7 @@ from collections.abc import Collection
 import SimpleITK as sitk
 
 from liverjax.imaging import grids, plausibility, series, volume_files
-from liverjax.imaging.findings import ExaminationError, Finding, settle
+from liverjax.imaging.findings import FAILED, ExaminationError, Finding, settle
 from liverjax.imaging.grids import to_caudal_cranial
 
 __all__ = ["read_volume", "to_caudal_cranial"]
@@ -37,7 +37,10 @@ def read_volume(
         raise ExaminationError("missing", f"{path}: no such file or folder")
     try:
         if path.is_dir() or not volume_files.is_volume_file(path):
-            image, findings = _read_dicom(path, allow=allow)
+            info = series.find_one(path)
+            found = _check_modality(info, modality=modality)
+            image, findings = series.read_series(info, allow=allow)
+            findings += settle(found, allow=allow)
         else:
             image, findings = volume_files.read(path, allow=allow)
         image = sitk.Cast(to_caudal_cranial(image), sitk.sitkFloat32)
@@ -53,33 +56,8 @@ def read_volume(
     return image, findings
 
 
-def _read_dicom(
-    path: pathlib.Path, *, allow: Collection[str]
-) -> tuple[sitk.Image, tuple[Finding, ...]]:
-    tree = series.scan(path)
-    if tree.findings:
-        raise ExaminationError(tree.findings[0].code, tree.findings[0].text)
-    if not tree.series:
-        kinds = sorted({kind for _, kind in tree.objects})
-        raise ExaminationError(
-            "not-an-image",
-            f"no DICOM image was found ({tree.other_files} other files"
-            f"{', ' + ', '.join(kinds) if kinds else ''}); expected a NIfTI, NRRD or "
-            "MHA file or the folder of one DICOM series",
-        )
-    usable = [info for info in tree.series if info.usable]
-    if not usable and len(tree.series) == 1:
-        usable = list(tree.series)
-    if len(usable) != 1:
-        raise ExaminationError(
-            "several-series" if usable else "no-usable-series",
-            f"{len(usable)} usable series, expected exactly one: "
-            f"{'; '.join(_described(info) for info in tree.series)}. Give a folder "
-            "that holds one, or convert with python -m data_prep.dicom",
-        )
-    return series.read_series(usable[0], allow=allow)
-
-
-def _described(info: series.SeriesInfo) -> str:
-    reasons = [f.text for f in info.findings if f.level == "failed"]
-    return f"{info.name}{': ' if reasons else ''}{'; '.join(reasons)}"
+def _check_modality(info: series.SeriesInfo, *, modality: str) -> list[Finding]:
+    if info.modality.lower() == modality:
+        return []
+    text = f"{info.name} is {info.modality}, {modality.upper()} was expected"
+    return [Finding("wrong-modality", text, FAILED)]

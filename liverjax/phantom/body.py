@@ -15,8 +15,8 @@ from liverjax.phantom.severity import Severity
 from liverjax.phantom.shapes import Axes, Vector, random_lattice
 
 # A sign of strength 1 at effect 1, in the unit of the picture.
-NODULE_MM = 3.2
-RIGHT_LOBE_LOSS = 0.20
+NODULE_MM = 4.0
+RIGHT_LOBE_LOSS = 0.17
 LEFT_LOBE_GAIN = 0.22
 CAUDATE_GAIN = 0.75
 SPLEEN_GAIN = 0.55

@@ -24,11 +24,11 @@ from liverjax.phantom.severity import (
 )
 
 METHOD = (
-    "Bayes oracle: the posterior of score and class given the true strength of every sign "
-    "that is switched on, by integration over the latent severity on a grid; examinations "
-    "are ranked by the posterior mean of the score (tau-b against the recorded score) and "
-    "classified by the most probable class. Nothing is fitted, so nothing is "
-    "cross-validated."
+    "Bayes oracle: the posterior of score and class given the true strength of every "
+    "sign that is switched on, by integration over the latent severity on a grid; "
+    "examinations are ranked by the posterior mean of the score (tau-b against the "
+    "recorded score) and classified by the most probable class. Nothing is fitted, so "
+    "nothing is cross-validated."
 )
 _LATENT_GRID = np.linspace(-4.5, 4.5, 121)
 _NUM_SCORES = 11  # 5 to 15
@@ -98,8 +98,10 @@ def judge_reading(
 def compute_ceiling(options: PhantomOptions, *, draws: int = 20_000) -> Ceiling:
     """The ceiling of a cohort with these knobs, on a fixed draw of its own.
 
-    It depends neither on the cohort's seed nor on its size. Signs are taken at their true
-    strength: what noise, texture and patients hide of them lowers a reader's result, not
+    It depends neither on the cohort's seed nor on its size. Signs are taken at their
+    true
+    strength: what noise, texture and patients hide of them lowers a reader's result,
+        not
     the ceiling.
 
     Args:
@@ -156,7 +158,7 @@ def _add_item(
 def _likelihood(
     strengths: Float[np.ndarray, "n 5"], *, options: PhantomOptions
 ) -> tuple[Float[np.ndarray, "n s"], Float[np.ndarray, "n 3"]]:
-    """P(signs but ascites | latent) and P(ascites sign | ascites item), up to factors."""
+    """P(other signs | latent) and P(ascites sign | ascites item), up to factors."""
     n = len(strengths)
     on_latent = np.ones((n, len(_LATENT_GRID)))
     on_item = np.ones((n, 3))

@@ -1,4 +1,4 @@
-"""A whole synthetic cohort on disk: images, masks, manifest, and the truth beside it."""
+"""A whole synthetic cohort on disk: images, masks, manifest, and its truth."""
 
 from __future__ import annotations
 
@@ -10,92 +10,22 @@ import json
 import multiprocessing
 import pathlib
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import SimpleITK as sitk
 
 from liverjax.phantom.ceiling import compute_ceiling, judge_reading, oracle
 from liverjax.phantom.grid import Grid
-from liverjax.phantom.options import ITEMS, PHASES, SIGNS, PhantomOptions
-from liverjax.phantom.subject import (
-    EXTERNAL_FROM,
-    PhaseImage,
-    Subject,
-    SubjectTruth,
-    draw_truth,
-    make_subject,
+from liverjax.phantom.options import PhantomOptions
+from liverjax.phantom.subject import PhaseImage, draw_truth, make_subject
+from liverjax.phantom.tables import (
+    MANIFEST_COLUMNS,
+    Entry,
+    Row,
+    manifest_row,
+    truth_row,
 )
-
-MANIFEST_COLUMNS = (
-    "subject",
-    "visit",
-    "set",
-    "site",
-    *PHASES,
-    "mask_venous",
-    "spleen_mask_venous",
-    "child_pugh",
-    *(f"{item}_points" for item in ITEMS),
-    "sex",
-    "age_years",
-    "weight_kg",
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """One row of a cohort: which patient, which scan, under which name.
-
-    `same_as` names the row of which this one is a copy (`kind` is `duplicate`) or another
-    scan (`renamed`) of the same patient.
-    """
-
-    name: str
-    index: int
-    scan: int = 0
-    kind: str = ""
-    same_as: str = ""
-
-
-def list_entries(
-    *, subjects: int, external: int = 0, duplicates: int = 0, renamed: int = 0
-) -> list[Entry]:
-    """The rows of a cohort.
-
-    Args:
-        subjects: Number of patients of the set `train`.
-        external: Number of patients of the set `external`.
-        duplicates: The first so many patients appear once more, under another name, with
-            byte-identical images.
-        renamed: The first so many patients appear once more, under another name, with
-            another scan of the same body.
-
-    Raises:
-        ValueError: For an impossible number.
-    """
-    if subjects < 1 or external < 0:
-        raise ValueError(
-            f"{subjects} subjects and {external} external ones were asked for, expected "
-            "at least 1 and at least 0"
-        )
-    for word, number in (("duplicates", duplicates), ("renamed", renamed)):
-        if not 0 <= number <= subjects:
-            raise ValueError(
-                f"{number} {word} were asked for, expected 0 to {subjects}, the number of "
-                "subjects"
-            )
-    entries = [Entry(f"p{i + 1:04d}", i) for i in range(subjects)]
-    entries += [
-        Entry(f"d{i + 1:04d}", i, kind="duplicate", same_as=f"p{i + 1:04d}")
-        for i in range(duplicates)
-    ]
-    entries += [
-        Entry(f"r{i + 1:04d}", i, scan=1, kind="renamed", same_as=f"p{i + 1:04d}")
-        for i in range(renamed)
-    ]
-    far = range(EXTERNAL_FROM, EXTERNAL_FROM + external)
-    return entries + [Entry(f"e{i - EXTERNAL_FROM + 1:04d}", i) for i in far]
 
 
 def write_cohort(
@@ -106,57 +36,60 @@ def write_cohort(
     seed: int,
     as_dicom: bool = False,
     workers: int = 1,
-) -> Iterator[tuple[int, int]]:
-    """Write a cohort; yields (examinations done, examinations in all) on the way.
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Write a cohort: `phantom.json`, `images/<subject>/`, `truth.csv`, `manifest.csv`.
 
-    Writes `manifest.csv`, `truth.csv`, `phantom.json` and `images/<subject>/`. The bytes
-    depend on options, entries and seed alone, not on the number of workers.
+    The bytes depend on options, entries and seed alone, not on the number of workers.
+    The manifest is written last: where it is there, the cohort is whole, and the same
+    request again does nothing; without it, the same request starts over.
 
     Args:
-        out_dir: Folder to make; it must not hold anything.
+        out_dir: Folder to make; if it is there, it must be empty or hold the same
+            request.
         options: Knobs.
         entries: From `list_entries`.
         seed: The cohort's seed, at least 0.
-        as_dicom: Write a DICOM tree and the table of labels that goes with it as well.
+        as_dicom: Besides, write a DICOM tree `dicom/` and the table of labels that a
+            hospital would send with it, `dicom_labels.csv`.
         workers: Number of processes.
+        progress: Called with the examinations done and all examinations.
 
     Raises:
-        ValueError: If the folder is not empty, or the seed is negative.
+        ValueError: If the folder holds something else, the seed is negative, or there
+            is no worker.
     """
-    if seed < 0:
-        raise ValueError(f"seed is {seed}, expected at least 0")
     if workers < 1:
         raise ValueError(f"workers is {workers}, expected at least 1")
-    if out_dir.exists() and (not out_dir.is_dir() or any(out_dir.iterdir())):
-        raise ValueError(
-            f"{out_dir} is there and not empty; choose a folder to be made"
-        )
-    out_dir.mkdir(parents=True, exist_ok=True)
+    facts = describe_cohort(options, entries=entries, seed=seed, as_dicom=as_dicom)
+    if _is_written(out_dir, facts=facts):
+        return
     one = functools.partial(
         _write_entry, out_dir=out_dir, options=options, seed=seed, as_dicom=as_dicom
     )
-    yield 0, len(entries)
-    rows, truths = [], []
-    for done, (row, truth) in enumerate(_map(one, entries, workers=workers), start=1):
+    rows, truths, labels = [], [], []
+    for row, truth, label in _map(one, entries, workers=workers):
         rows.append(row)
         truths.append(truth)
-        yield done, len(entries)
+        labels += [label] if label else []
+        if progress is not None:
+            progress(len(rows), len(entries))
+    if as_dicom:
+        _write_csv(out_dir / "dicom_labels.csv", labels)
     _write_csv(out_dir / "truth.csv", truths)
-    facts = describe_cohort(options, entries=entries, seed=seed)
-    (out_dir / "phantom.json").write_text(json.dumps(facts, indent=2) + "\n")
-    # Last: who sees a manifest sees a whole cohort.
     _write_csv(out_dir / "manifest.csv", rows, columns=MANIFEST_COLUMNS)
 
 
 def describe_cohort(
-    options: PhantomOptions, *, entries: list[Entry], seed: int
-) -> dict[str, object]:
-    """What `phantom.json` holds: options, ceiling, and the oracle on these patients.
+    options: PhantomOptions, *, entries: list[Entry], seed: int, as_dicom: bool = False
+) -> Row:
+    """What `phantom.json` holds: request, ceiling, and the oracle on these patients.
 
     Args:
         options: Knobs.
-        entries: The cohort's rows; copies of a patient count once.
+        entries: The cohort's rows; copies of a patient count once for the oracle.
         seed: The cohort's seed.
+        as_dicom: Whether a DICOM tree is asked for.
     """
     truths = [
         draw_truth(options, seed=seed, index=entry.index)
@@ -168,18 +101,50 @@ def describe_cohort(
         some = [t for t in truths if t.external == external]
         if some:
             strengths = np.concatenate([t.severity.strengths for t in some])
-            items = np.stack([t.items for t in some])
+            reading = oracle(strengths, options=options)
             tau, accuracy = judge_reading(
-                oracle(strengths, options=options), items=items
+                reading, items=np.stack([t.items for t in some])
             )
             own[name] = {"n": len(some), "kendall_tau": tau, "accuracy": accuracy}
-    return {
+    request = {
         "seed": seed,
-        "examinations": len(entries),
+        "examinations": [entry.name for entry in entries],
+        "as_dicom": as_dicom,
         "options": dataclasses.asdict(options),
+    }
+    return {
+        "request": json.loads(json.dumps(request)),
         "ceiling": dataclasses.asdict(compute_ceiling(options)),
         "oracle_on_this_cohort": own,
     }
+
+
+def _is_written(out_dir: pathlib.Path, *, facts: Row) -> bool:
+    """Whether the cohort is there already; if not, a folder ready to write into."""
+    about = out_dir / "phantom.json"
+    if out_dir.exists() and (not out_dir.is_dir() or any(out_dir.iterdir())):
+        same = about.is_file() and _request_of(about) == facts["request"]
+        if not same:
+            raise ValueError(
+                f"{out_dir} is there and holds something else than this cohort; choose "
+                "a folder that is empty or not there"
+            )
+        if (out_dir / "manifest.csv").exists():
+            return True
+        for name in ("images", "dicom"):
+            shutil.rmtree(out_dir / name, ignore_errors=True)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    partial = about.with_name("phantom.json.partial")
+    partial.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    partial.replace(about)
+    return False
+
+
+def _request_of(about: pathlib.Path) -> object:
+    try:
+        return json.loads(about.read_text(encoding="utf-8")).get("request")
+    except (ValueError, AttributeError):
+        return None
 
 
 def write_nifti(path: pathlib.Path, array: np.ndarray, *, grid: Grid) -> None:
@@ -199,7 +164,7 @@ def write_nifti(path: pathlib.Path, array: np.ndarray, *, grid: Grid) -> None:
 
 def _map(
     function: functools.partial, entries: list[Entry], *, workers: int
-) -> Iterable[tuple[dict[str, object], dict[str, object]]]:
+) -> Iterable[tuple[Row, Row, Row]]:
     if workers == 1:
         yield from map(function, entries)
         return
@@ -215,8 +180,8 @@ def _write_entry(
     options: PhantomOptions,
     seed: int,
     as_dicom: bool,
-) -> tuple[dict[str, object], dict[str, object]]:
-    """Make and write one examination; returns its rows of manifest and truth."""
+) -> tuple[Row, Row, Row]:
+    """Make and write one examination; returns its rows of manifest, truth, labels."""
     subject = make_subject(options, seed=seed, index=entry.index, scan=entry.scan)
     folder = out_dir / "images" / entry.name
     folder.mkdir(parents=True)
@@ -231,10 +196,15 @@ def _write_entry(
         path = folder / f"{column}.nii.gz"
         write_nifti(path, mask.astype(np.uint8), grid=venous.grid)
         files[column] = path.relative_to(out_dir).as_posix()
-    return (
-        manifest_row(entry, subject.truth, files=files),
-        truth_row(entry, subject),
-    )
+    truth = truth_row(entry, subject)
+    labels: Row = {}
+    if as_dicom and entry.kind != "duplicate":
+        # pydicom is needed for this alone.
+        from liverjax.phantom.dicom import write_study
+
+        labels = write_study(out_dir / "dicom", subject, seed=seed, scan=entry.scan)
+        truth["patient_id"] = labels["patient_id"]
+    return manifest_row(entry, subject.truth, files=files), truth, labels
 
 
 def _write_volume(
@@ -244,87 +214,9 @@ def _write_volume(
     return path.relative_to(out_dir).as_posix()
 
 
-def manifest_row(
-    entry: Entry, truth: SubjectTruth, *, files: Mapping[str, str]
-) -> dict[str, object]:
-    """One examination's row of `manifest.csv`.
-
-    Args:
-        entry: Its name.
-        truth: What is true of it.
-        files: Paths by column, relative to the manifest; a missing phase is left out.
-    """
-    return {
-        "subject": entry.name,
-        "visit": 1,
-        "set": "external" if truth.external else "train",
-        "site": truth.scan.site,
-        **{phase: files.get(phase, "") for phase in PHASES},
-        "mask_venous": files["mask_venous"],
-        "spleen_mask_venous": files["spleen_mask_venous"],
-        "child_pugh": truth.child_pugh,
-        **{
-            f"{item}_points": int(points)
-            for item, points in zip(ITEMS, truth.items, strict=True)
-        },
-        "sex": truth.patient.sex,
-        "age_years": truth.patient.age_years,
-        "weight_kg": truth.patient.weight_kg,
-    }
-
-
-def truth_row(entry: Entry, subject: Subject) -> dict[str, object]:
-    """One examination's row of `truth.csv`; matrices are JSON, fixed to moving LPS.
-
-    Args:
-        entry: Its name.
-        subject: What is true of it, and its images, of which volumes are measured.
-    """
-    truth = subject.truth
-    severity, venous = truth.severity, subject.phases["venous"]
-    voxel_ml = float(np.prod(venous.grid.spacing_mm)) / 1000.0
-    row: dict[str, object] = {
-        "subject": entry.name,
-        "visit": 1,
-        "index": entry.index,
-        "same_as": entry.same_as,
-        "kind": entry.kind,
-        "latent": float(severity.latent[0]),
-        "true_child_pugh": int(severity.score[0]),
-        **{
-            f"true_{item}_points": int(points)
-            for item, points in zip(ITEMS, severity.items[0], strict=True)
-        },
-        **{
-            f"strength_{sign}": float(value)
-            for sign, value in zip(SIGNS, severity.strengths[0], strict=True)
-        },
-        **{f"sign_{k}": v for k, v in dataclasses.asdict(truth.signs).items()},
-        "liver_ml": float(venous.liver.sum() * voxel_ml),
-        "spleen_ml": float(venous.spleen.sum() * voxel_ml),
-        "lesions": 0,
-    }
-    for phase in PHASES[:2]:
-        motion = truth.motions[phase]
-        row[f"matrix_{phase}"] = json.dumps(motion.matrix.tolist())
-        row[f"liver_shift_{phase}_mm"] = json.dumps(list(motion.liver_shift_mm))
-        row[f"liver_displacement_{phase}_mm"] = float(
-            np.linalg.norm(motion.liver_shift_mm)
-        )
-        row[f"bend_{phase}_mm"] = motion.bend_mm
-        row[f"bend_phase_{phase}"] = json.dumps(list(motion.bend_phase))
-    for field in ("offset_hu", "noise_hu", "kernel", "ring_hu", "is_cut", "missing"):
-        row[f"scan_{field}"] = getattr(truth.scan, field)
-    for name, value in dataclasses.asdict(truth.patient).items():
-        row[f"patient_{name}"] = (
-            json.dumps(value) if isinstance(value, tuple) else value
-        )
-    return row
-
-
 def _write_csv(
     path: pathlib.Path,
-    rows: list[dict[str, object]],
+    rows: list[Row],
     *,
     columns: tuple[str, ...] | None = None,
 ) -> None:
@@ -333,4 +225,4 @@ def _write_csv(
         writer = csv.DictWriter(file, columns or list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    shutil.move(partial, path)
+    partial.replace(path)

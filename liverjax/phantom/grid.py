@@ -53,10 +53,10 @@ class Points:
         Args:
             box: Slices of the block in (d, h, w); all of it if left out.
         """
-        box = box or tuple(slice(0, n) for n in self.shape)
+        parts = box or [slice(0, n) for n in self.shape]
         k, j, i = (
             np.arange(part.start, part.stop, dtype=np.float32) + np.float32(first)
-            for part, first in zip(box, self.start, strict=True)
+            for part, first in zip(parts, self.start, strict=True)
         )
         m = self.matrix.astype(np.float32)
         return [

@@ -10,6 +10,7 @@ from liverjax.phantom.grid import Box
 from liverjax.phantom.patient import Patient
 from liverjax.phantom.shapes import (
     Axes,
+    Field,
     Vector,
     ellipsoid,
     sample_lattice,
@@ -86,7 +87,7 @@ def dome_heights(patient: Patient) -> tuple[float, float]:
     return top + 5.0, top - 8.0
 
 
-def liver_distance(axes: Axes, *, scene: Scene) -> Float[np.ndarray, "..."]:
+def liver_distance(axes: Axes, *, scene: Scene) -> Field:
     """Distance to the liver, waves of its surface included.
 
     Args:
@@ -100,11 +101,11 @@ def liver_distance(axes: Axes, *, scene: Scene) -> Float[np.ndarray, "..."]:
     left = patient.left_lobe_scale * (1.0 + signs.left_lobe_gain)
     lobe = ellipsoid(
         inside,
-        center=(-66.0 + 8 * (1 - right), 2.0, 0.0),
-        radii=(58.0 * right, 68.0 * right, 82.0 * right),
+        center=(-66.0 + 12 * (1 - right), 2.0, 0.0),
+        radii=(62.0 * right, 74.0 * right, 86.0 * right),
         tilt_deg=12.0,
     )
-    middle = ellipsoid(inside, center=(-34.0, -26.0, 16.0), radii=(50.0, 40.0, 56.0))
+    middle = ellipsoid(inside, center=(-34.0, -26.0, 14.0), radii=(54.0, 43.0, 58.0))
     tip = ellipsoid(
         inside,
         center=(2.0 + 14 * (left - 1), -40.0, 24.0),
@@ -114,11 +115,11 @@ def liver_distance(axes: Axes, *, scene: Scene) -> Float[np.ndarray, "..."]:
     whole = smooth_min(smooth_min(lobe, middle, width=26.0), tip, width=22.0)
     whole = _hollow_below(whole, inside)
     whole = smooth_min(whole, _caudate(inside, scene=scene), width=6.0)
-    gap = 2.5 + 0.75 * signs.fluid_mm
+    gap = 2.5 + 0.4 * signs.fluid_mm
     wall = cavity_distance(axes, patient=patient) + np.float32(gap)
     dome = diaphragm_distance(axes, scene=scene, dome_mm=dome_heights(patient))
     whole = smooth_max(whole, wall, width=14.0)
-    whole = smooth_max(whole, dome + np.float32(3.0 + 0.4 * signs.fluid_mm), width=12.0)
+    whole = smooth_max(whole, dome + np.float32(3.0 + 0.3 * signs.fluid_mm), width=12.0)
     return whole - _waves(axes, body=body)
 
 
@@ -137,7 +138,7 @@ def paint_fluid(
     if thickness <= 0:
         return
     patient = scene.body.patient
-    everywhere = tuple(slice(0, n) for n in canvas.hu.shape)
+    d, h, w = canvas.hu.shape
     axes = scene.points.axes()
     x, y, z = axes
     wall = cavity_distance(axes, patient=patient)
@@ -156,7 +157,7 @@ def paint_fluid(
     around = np.full(canvas.hu.shape, np.float32(1e3))
     around[box] = liver - thickness * (0.75 + 0.25 * np.clip(y[box] / 60.0, -1, 1))
     fluid = np.minimum(fluid, smooth_max(around, room, width=4.0))
-    canvas.paint(everywhere, fluid, scene.hu["ascites"])
+    canvas.paint((slice(0, d), slice(0, h), slice(0, w)), fluid, scene.hu["ascites"])
 
 
 def paint_liver(
@@ -219,9 +220,7 @@ def _paint_vessel(
     canvas.liver[box] = np.maximum(canvas.liver[box], inside)
 
 
-def _hollow_below(
-    whole: Float[np.ndarray, "..."], inside: Axes
-) -> Float[np.ndarray, "..."]:
+def _hollow_below(whole: Field, inside: Axes) -> Field:
     """The liver's lower face is hollowed by stomach, duodenum and right kidney."""
     hilum = ellipsoid(inside, center=(16.0, 26.0, -42.0), radii=(62.0, 50.0, 66.0))
     kidney = ellipsoid(inside, center=(-58.0, 46.0, -74.0), radii=(38.0, 40.0, 60.0))
@@ -231,18 +230,18 @@ def _hollow_below(
     return whole
 
 
-def _caudate(inside: Axes, *, scene: Scene) -> Float[np.ndarray, "..."]:
+def _caudate(inside: Axes, *, scene: Scene) -> Field:
     signs, patient = scene.body.signs, scene.body.patient
     size = patient.caudate_scale * (1.0 + signs.caudate_gain)
     return ellipsoid(
         inside,
-        center=(-14.0 + 5 * (size - 1), 6.0 - 6 * (size - 1), 12.0),
-        radii=(15.0 * size, 11.0 * size, 24.0 * (0.5 + 0.5 * size)),
+        center=(-12.0 + 7 * (size - 1), 4.0 - 3 * (size - 1), 10.0),
+        radii=(14.0 * size, 11.0 * size, 26.0 * (0.6 + 0.4 * size)),
         tilt_deg=20.0,
     )
 
 
-def _waves(axes: Axes, *, body: Body) -> Float[np.ndarray, "..."] | float:
+def _waves(axes: Axes, *, body: Body) -> Field | float:
     if body.signs.nodule_mm <= 0:
         return 0.0
     waves = sample_lattice(body.nodules, axes=axes, knot_mm=NODULE_KNOT_MM)

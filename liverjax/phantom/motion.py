@@ -1,8 +1,8 @@
 """How the body and the breathing liver move between phases, and moving a real scan so.
 
-One convention everywhere: maps go from a point of the *fixed* (venous) image to the place
-of the same tissue in the *moving* image, in LPS millimetres. Breathing comes first, in the
-fixed frame; then the whole body moves rigidly.
+One convention everywhere: maps go from a point of the *fixed* (venous) image to the
+place of the same tissue in the *moving* image, in LPS millimetres. Breathing comes
+first, in the fixed frame; then the whole body moves rigidly.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from jaxtyping import Float
 from scipy.spatial import transform
 
 from liverjax.phantom.options import FIXED_PHASE, PHASES, PhantomOptions, random_stream
+from liverjax.phantom.shapes import Axes
 
 BEND_WAVE_MM = 160.0
 
@@ -24,8 +25,8 @@ class PhaseMotion:
 
     Attributes:
         matrix: Body motion, 4x4, fixed to moving LPS.
-        liver_shift_mm: Breathing: shift of the liver (and, less, of its neighbours) against
-            spine and ribs, x, y, z in the fixed frame.
+        liver_shift_mm: Breathing: shift of the liver (and, less, of its neighbours)
+            against spine and ribs, x, y, z in the fixed frame.
         bend_mm: Largest slight bending of the liver along each axis.
         bend_phase: Phases of the bending's waves, radians.
     """
@@ -58,9 +59,7 @@ class PhaseMotion:
         """
         return points_mm @ self.matrix[:3, :3].T + self.matrix[:3, 3]
 
-    def bend(
-        self, axes: list[Float[np.ndarray, "..."]]
-    ) -> list[Float[np.ndarray, "..."]]:
+    def bend(self, axes: Axes) -> Axes:
         """Bending at points: along each axis a wave over another axis.
 
         Args:
@@ -73,9 +72,7 @@ class PhaseMotion:
             for other, phase in zip((2, 0, 1), self.bend_phase, strict=True)
         ]
 
-    def unmove_liver(
-        self, axes: list[Float[np.ndarray, "..."]]
-    ) -> list[Float[np.ndarray, "..."]]:
+    def unmove_liver(self, axes: Axes) -> Axes:
         """Fixed places of liver points whose breathing (not body) motion is undone.
 
         Args:
@@ -116,8 +113,8 @@ def draw_motion(
 ) -> dict[str, PhaseMotion]:
     """Motion of every phase; the venous one stands still.
 
-    The whole rotation's angle is uniform up to `max_rotation_deg` about a random axis, the
-    translation uniform in length and direction up to `max_translation_mm`.
+    The whole rotation's angle is uniform up to `max_rotation_deg` about a random axis,
+    the translation uniform in length and direction up to `max_translation_mm`.
 
     Args:
         options: Knobs; the four `max_` fields are used.

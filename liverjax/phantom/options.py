@@ -28,10 +28,10 @@ class PhantomOptions:
     """Knobs of the synthetic cohort; the defaults are the demo's cohort.
 
     What concerns the score:
-        effect: Size of every image sign; 0 leaves nothing to find, 1 is a clear textbook
-            picture at full strength, up to 1.5.
-        visibility: Correlation of each sign with the latent severity, in [0, 1]; sets
-            the ceiling that `ceiling.json` facts of `phantom.json` state.
+        effect: Size of every image sign; 0 leaves nothing to find, 1 is a textbook
+            picture.
+        visibility: Correlation of each sign with the latent severity, in [0, 1]; it
+            sets the ceiling (`ceiling.compute_ceiling`): 0.8 gives tau 0.58.
         signs: The signs that are switched on, of `SIGNS`.
         class_shares: Shares of Child-Pugh classes A, B, C; need not sum to 1.
         label_noise: Probability that an examination's table holds the items of an
@@ -126,7 +126,7 @@ class PhantomOptions:
         _check_sites(self)
 
 
-# Smallest and largest value of every number; beyond these the anatomy falls apart.
+# Smallest and largest value of every number: beyond these the anatomy falls apart.
 _RANGES: dict[str, tuple[float, float]] = {
     "effect": (0.0, 1.5),
     "visibility": (0.0, 1.0),

@@ -15,7 +15,7 @@ from liverjax.phantom.shapes import (
 from liverjax.phantom.trunk import cavity_distance
 
 SPLEEN_CENTER: Vector = (88.0, 20.0, 22.0)
-SPLEEN_RADII: Vector = (24.0, 40.0, 46.0)
+SPLEEN_RADII: Vector = (26.0, 42.0, 48.0)
 
 
 def paint_spleen(canvas: Canvas, scene: Scene) -> None:
@@ -140,6 +140,8 @@ def paint_bowel(canvas: Canvas, scene: Scene) -> None:
         scene: What to paint.
     """
     hu = scene.hu
+    # Bowel fills what fat leaves.
+    size = 1.08 - 0.1 * scene.body.patient.visceral_fat
     soft: tuple[tuple[Vector, Vector, float], ...] = (
         ((-8.0, 2.0, -42.0), (14.0, 14.0, 24.0), 0.0),
         ((22.0, 4.0, -30.0), (26.0, 9.0, 13.0), 15.0),
@@ -149,16 +151,19 @@ def paint_bowel(canvas: Canvas, scene: Scene) -> None:
         _paint_blob(canvas, scene, center, radii, tilt, hu["pancreas"], None)
     loops: tuple[tuple[Vector, Vector, bool], ...] = (
         ((-30.0, 8.0, -62.0), (15.0, 13.0, 30.0), False),
-        ((10.0, -26.0, -82.0), (26.0, 16.0, 16.0), False),
-        ((44.0, -16.0, -78.0), (20.0, 15.0, 20.0), False),
-        ((30.0, 6.0, -100.0), (24.0, 16.0, 16.0), False),
-        ((-34.0, -38.0, -98.0), (30.0, 17.0, 20.0), True),
-        ((22.0, -48.0, -96.0), (34.0, 15.0, 16.0), True),
-        ((76.0, -14.0, -62.0), (18.0, 17.0, 44.0), True),
-        ((-76.0, -12.0, -112.0), (20.0, 19.0, 30.0), True),
+        ((6.0, -28.0, -66.0), (25.0, 15.0, 14.0), False),
+        ((48.0, -20.0, -58.0), (19.0, 16.0, 22.0), False),
+        ((30.0, 2.0, -84.0), (25.0, 15.0, 15.0), False),
+        ((-6.0, -10.0, -98.0), (20.0, 17.0, 16.0), False),
+        ((56.0, -4.0, -96.0), (19.0, 20.0, 20.0), False),
+        ((-44.0, -44.0, -82.0), (30.0, 16.0, 18.0), True),
+        ((14.0, -52.0, -84.0), (38.0, 14.0, 17.0), True),
+        ((82.0, -12.0, -54.0), (17.0, 19.0, 46.0), True),
+        ((-78.0, -8.0, -106.0), (21.0, 21.0, 30.0), True),
     )
     for center, radii, gas in loops:
         content = hu["gas"] if gas else hu["bowel_content"]
+        radii = (size * radii[0], size * radii[1], size * radii[2])
         _paint_blob(canvas, scene, center, radii, 10.0, hu["bowel_wall"], content)
 
 

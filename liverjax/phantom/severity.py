@@ -16,8 +16,8 @@ from scipy import special
 from liverjax.phantom.options import ITEMS, SIGNS, PhantomOptions, random_stream
 
 # Correlation of what an item measures with the latent severity, and where an item goes
-# from 1 to 2 and from 2 to 3 points. Without further selection they give classes A, B, C
-# in shares of about 0.22, 0.54 and 0.24.
+# from 1 to 2 and from 2 to 3 points. Without further selection they give classes A, B,
+# C in shares of about 0.22, 0.54 and 0.24.
 ITEM_CORRELATION = 0.45
 ITEM_CUTS = np.array([(-0.1, 1.1), (-0.4, 0.8), (0.2, 1.4), (-0.1, 0.8), (0.6, 1.8)])
 ASCITES_ITEM = ITEMS.index("ascites")
@@ -89,8 +89,8 @@ def draw_severity(
 def subject_severity(options: PhantomOptions, *, seed: int, index: int) -> Severity:
     """The severity of one subject (n = 1), the same in whatever cohort it appears.
 
-    Classes follow a golden-ratio sequence over the subject's number, so that even a small
-    cohort has shares near `class_shares`.
+    Classes follow a golden-ratio sequence over the subject's number, so that even a
+    small cohort has shares near `class_shares`.
 
     Args:
         options: Knobs.

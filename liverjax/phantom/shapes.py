@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy import ndimage
 
-Axes = list[Float[np.ndarray, "..."]]
+Field = Float[np.ndarray, "..."]
+Axes = list[Field]
 Vector = tuple[float, float, float]
 
 LATTICE = 32  # knots along each side of a periodic random field
@@ -18,7 +19,7 @@ LATTICE = 32  # knots along each side of a periodic random field
 
 def ellipsoid(
     axes: Axes, *, center: Vector, radii: Vector, tilt_deg: float = 0.0
-) -> Float[np.ndarray, "..."]:
+) -> Field:
     """Distance to an ellipsoid, turned in the axial plane.
 
     Args:
@@ -38,12 +39,12 @@ def ellipsoid(
 
 
 def superellipse(
-    x: Float[np.ndarray, "..."],
-    y: Float[np.ndarray, "..."],
+    x: Field,
+    y: Field,
     *,
     half_widths: tuple[float | np.ndarray, float | np.ndarray],
     power: float,
-) -> Float[np.ndarray, "..."]:
+) -> Field:
     """Distance to a rounded box without ends, along the ray from its axis.
 
     Args:
@@ -60,7 +61,7 @@ def superellipse(
 
 def tube(
     axes: Axes, *, start: Vector, end: Vector, radii: tuple[float, float]
-) -> Float[np.ndarray, "..."]:
+) -> Field:
     """Distance to a tapering tube with round ends.
 
     Args:
@@ -79,9 +80,7 @@ def tube(
     return gap - (np.float32(radii[0]) * (1 - t) + np.float32(radii[1]) * t)
 
 
-def smooth_min(
-    a: Float[np.ndarray, "..."], b: Float[np.ndarray, "..."], *, width: float
-) -> Float[np.ndarray, "..."]:
+def smooth_min(a: Field, b: Field, *, width: float) -> Field:
     """Distance to the union of two bodies, rounded where they meet.
 
     Args:
@@ -93,9 +92,7 @@ def smooth_min(
     return np.minimum(a, b) - h * h / np.float32(4 * width)
 
 
-def smooth_max(
-    a: Float[np.ndarray, "..."], b: Float[np.ndarray, "..."], *, width: float
-) -> Float[np.ndarray, "..."]:
+def smooth_max(a: Field, b: Field, *, width: float) -> Field:
     """Distance to the part common to two bodies, rounded where they meet.
 
     Args:
@@ -123,7 +120,7 @@ def random_lattice(
 
 def sample_lattice(
     lattice: Float[np.ndarray, "n n n"], *, axes: Axes, knot_mm: float
-) -> Float[np.ndarray, "..."]:
+) -> Field:
     """The random field at points, linear between knots, repeated in all directions.
 
     Args:

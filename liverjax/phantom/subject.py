@@ -124,7 +124,8 @@ def make_subject(
     Args:
         options: Knobs.
         seed: The cohort's seed, at least 0.
-        index: The subject's number, at least 0; from `EXTERNAL_FROM` the external set's.
+        index: The subject's number, at least 0; from `EXTERNAL_FROM` the external
+            set's.
         motion: Motion by phase (`native`, `arterial`, `venous`), in place of a drawn
             one; phases left out stand still.
         scan: Number of the patient's scan: same body and score, another acquisition.

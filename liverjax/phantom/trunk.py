@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
 
 from liverjax.phantom.body import Canvas, Scene
 from liverjax.phantom.grid import Box
 from liverjax.phantom.patient import Patient
 from liverjax.phantom.shapes import (
     Axes,
+    Field,
     ellipsoid,
     sample_lattice,
     smooth_max,
@@ -55,7 +55,7 @@ def paint_wall(canvas: Canvas, scene: Scene, *, axes: Axes) -> None:
     canvas.paint(everywhere, cavity_distance(axes, patient=patient), hu["visceral_fat"])
 
 
-def cavity_distance(axes: Axes, *, patient: Patient) -> Float[np.ndarray, "..."]:
+def cavity_distance(axes: Axes, *, patient: Patient) -> Field:
     """Distance to the cavity inside ribs and belly muscles.
 
     Args:
@@ -79,7 +79,7 @@ def cavity_distance(axes: Axes, *, patient: Patient) -> Float[np.ndarray, "..."]
 
 def diaphragm_distance(
     axes: Axes, *, scene: Scene, dome_mm: tuple[float, float]
-) -> Float[np.ndarray, "..."]:
+) -> Field:
     """Distance to the space under the two domes of the diaphragm.
 
     Args:
@@ -119,9 +119,9 @@ def paint_lungs(
     still = scene.motion.unmove_liver(here)
     below = diaphragm_distance(still, scene=scene, dome_mm=dome_mm)
     cavity = cavity_distance(here, patient=scene.body.patient)
-    x, y, z = here
-    # Spine and gullet keep the lungs apart behind, the heart in front.
-    middle = superellipse(x, y - np.float32(35.0), half_widths=(30.0, 45.0), power=2.5)
+    x, y, _ = here
+    # Spine and gullet keep the lungs apart behind, the heart's fat in front.
+    middle = np.abs(x - np.float32(4.0)) - np.float32(19.0) - np.abs(y) / 9.0
     lung = smooth_max(
         smooth_max(cavity + 1.5, 2.5 - below, width=4.0), -middle, width=8.0
     )
@@ -150,9 +150,9 @@ def paint_ribs(canvas: Canvas, scene: Scene, *, axes: Axes) -> None:
     depth = cavity_distance(axes, patient=patient) - np.float32(6.0)
     # 0 at the spine, 1 at the breastbone.
     around = np.arctan2(np.abs(x), y) / np.float32(np.pi)
-    run = z + np.float32(95.0) * around * (1 - np.float32(0.25) * around)
+    run = z + np.float32(190.0) * around * (1 - np.float32(0.3) * around)
     place = run / np.float32(RIB_SPACING_MM) + np.float32(patient.phase_ribs)
-    off = (place - np.round(place)) * np.float32(RIB_SPACING_MM * 0.85)
+    off = (place - np.round(place)) * np.float32(RIB_SPACING_MM * 0.9)
     rib = np.hypot(off / np.float32(1.55), depth) - np.float32(4.2)
     end = (around - np.float32(0.72) - z * np.float32(0.0012)) * 150.0
     start = (np.float32(0.1) - around) * 150.0
@@ -163,7 +163,7 @@ def paint_ribs(canvas: Canvas, scene: Scene, *, axes: Axes) -> None:
 
 
 def paint_spine(canvas: Canvas, scene: Scene) -> None:
-    """Paint vertebrae with discs, arches, canal and spinous processes, and their muscles.
+    """Paint vertebrae, discs, arches, canal and spinous processes, and back muscles.
 
     Args:
         canvas: The picture.

@@ -49,6 +49,13 @@ class ChildPugh:
                 f"task.target={self.target!r}: expected 'points' or 'class_index'"
             )
 
+    @property
+    def score_range(self) -> tuple[float, float]:
+        """Lowest and highest score of a perfect network."""
+        if self.target == "class_index":
+            return 0.0, len(self.classes) - 1.0
+        return float(LOWEST), float(HIGHEST)
+
     def parse(self, cell: str) -> float:
         """Returns the points in a cell, NaN for an empty one.
 

@@ -23,7 +23,7 @@ SPECS = (
     ArraySpec("image", (STORED_PX, STORED_PX, 3), "uint8", "intensity", "linear"),
     ArraySpec("mask", (STORED_PX, STORED_PX, 1), "uint8", "label", "nearest"),
 )
-SETTINGS = AugmentSettings(elastic_px=(0.0, 6.0), elastic_grid_px=16)
+SETTINGS = AugmentSettings(elastic_px=(0.0, 10.0), elastic_grid_px=40)
 OFF = AugmentSettings(
     rotation_probability=0.0, scale_probability=0.0, elastic_probability=0.0
 )
@@ -249,13 +249,15 @@ def test_the_largest_intensity_of_a_type_becomes_one(dtype, top):
 
 
 def test_intensity_changes_leave_warp_and_labels_alone():
-    spare = dataclasses.replace(
-        SETTINGS, brightness_probability=1.0, brightness=(0.25, 0.25)
-    )
-    found = augmented(spare)
-    np.testing.assert_array_equal(found["mask"], augmented()["mask"])
-    expected = np.clip(augmented()["image"] + 0.25, 0, 1)
-    np.testing.assert_allclose(found["image"], expected, atol=1e-6)
+    assert np.any(augmented(CHANGED)["image"] != augmented()["image"])
+    np.testing.assert_array_equal(augmented(CHANGED)["mask"], augmented()["mask"])
+
+
+def test_brightness_is_added_and_clipped():
+    image = jax.random.uniform(jax.random.key(1), (20, 20, 3))
+    settings = AugmentSettings(brightness_probability=1.0, brightness=(0.25, 0.25))
+    found = change_intensity(keys()[0], image, settings=settings)
+    np.testing.assert_allclose(found, np.clip(image + 0.25, 0, 1), atol=1e-6)
 
 
 def test_contrast_widens_each_channel_about_its_mean():
@@ -268,13 +270,13 @@ def test_contrast_widens_each_channel_about_its_mean():
 
 
 def test_noise_has_the_drawn_spread_in_each_channel():
-    image = np.full((200, 200, 4), 0.5, np.float32)
+    image = np.full((150, 150, 3), 0.5, np.float32)
     settings = AugmentSettings(noise_probability=1.0, noise_std=(0.02, 0.08))
     noise = change_intensity(keys()[0], jnp.asarray(image), settings=settings) - 0.5
     spread = np.std(noise, axis=(0, 1))
     assert np.all((spread > 0.0195) & (spread < 0.0805))
     assert np.ptp(spread) > 0.005
-    assert np.abs(np.corrcoef(np.reshape(noise, (-1, 4)).T) - np.eye(4)).max() < 0.03
+    assert np.abs(np.corrcoef(np.reshape(noise, (-1, 3)).T) - np.eye(3)).max() < 0.04
 
 
 def test_without_intensity_changes_the_image_is_returned_as_it_is():

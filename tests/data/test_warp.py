@@ -160,9 +160,8 @@ def scipy_field(control, *, size_px, grid_px):
 def test_the_elastic_field_is_the_cubic_b_spline_of_its_grid(size_px, grid_px):
     points = num_control_points(size_px, grid_px=grid_px)
     control = np.random.default_rng(1).normal(size=(points, points, 2))
-    found = bspline_field(
-        jnp.asarray(control, jnp.float32), size_px=size_px, grid_px=grid_px
-    )
+    field = functools.partial(bspline_field, size_px=size_px, grid_px=grid_px)
+    found = jax.jit(field)(jnp.asarray(control, jnp.float32))
     expected = scipy_field(control, size_px=size_px, grid_px=grid_px)
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)
 
@@ -186,6 +185,18 @@ def test_the_elastic_field_has_the_stated_spread():
     field = functools.partial(bspline_field, size_px=40, grid_px=32)
     shift = jax.jit(jax.vmap(field))(many_draws(settings, 1000).control_px)
     assert np.std(shift[:, :, 4:36, 4:36]) == pytest.approx(2.8, abs=0.1)
+
+
+def test_without_elastic_deformation_there_is_no_field():
+    none = AugmentSettings(elastic_probability=0.0)
+    warp = draw_warp(jax.random.key(0), settings=none, crop_px=40)
+    assert warp.control_px.shape == (0, 0, 2)
+    still = warp._replace(control_px=planted().control_px)
+    found = [
+        coordinates_of(each, stored_px=(60, 60), crop_px=40, grid_px=16)
+        for each in (warp, still)
+    ]
+    np.testing.assert_allclose(found[0], found[1], atol=1e-5)
 
 
 def test_draws_fill_their_ranges_evenly():

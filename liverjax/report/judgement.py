@@ -1,0 +1,313 @@
+"""From tables of predictions to ``metrics.json`` and the tables beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from liverjax.cohort.files import write_json
+from liverjax.cohort.schema import TRAIN
+from liverjax.errors import InputError, raise_all
+from liverjax.report.block import Block, Judged, block, judged_rows
+from liverjax.report.metric_tables import write_metric_tables
+from liverjax.report.tables import Predictions
+from liverjax.stats import rank_correlation
+from liverjax.stats.estimate import Estimate
+from liverjax.stats.resampling import percentile_interval
+from liverjax.tasks.question import Task
+
+# Names of a ceiling's figures in ``phantom.json`` and in a block.
+CEILINGS = ("kendall_tau", "accuracy")
+
+POOLED_IS_BIASED = (
+    "The pooled tau compares rows that different networks predicted. When a fold's "
+    "held-out subjects are sicker than average its network was trained on healthier "
+    "ones, so the pooled tau is biased, downwards when nothing can be learned. "
+    "kendall_tau_within_folds compares rows of one fold only; read its p."
+)
+UNKNOWN_FOLDS = (
+    "Rows of train have no fold, so nothing says that the network which predicted them "
+    "had not seen them: their figures may be optimistic. Fill the column fold."
+)
+SEVERAL_ROWS = (
+    "Subjects have several examinations: intervals resample subjects, and tests that "
+    "take rows as independent are left out. --visits first or --visits closest keeps "
+    "one examination a subject."
+)
+
+
+def judge(
+    predictions: Predictions,
+    *,
+    task: Task,
+    compare: Sequence[Predictions] = (),
+    examinations: Sequence[Mapping[str, str]] | None = None,
+    out_dir: pathlib.Path | None = None,
+    ceiling: Mapping[str, Any] | None = None,
+    visits: str | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Returns the content of ``metrics.json``: every statistic of a table.
+
+    At the top level stand the out-of-fold rows of the set ``train`` if there are any,
+    else those of the first set in the file (``set`` names it). The same block stands
+    for each set under ``sets``, for each site under ``sites`` (its rows in the top
+    level's set, or else in the first set that has the site) and for each compared model
+    under ``models``, on the rows that both tables have.
+
+    Args:
+        predictions: What `read_predictions` returned.
+        task: The clinical question.
+        compare: Tables of other models, joined on (subject, visit).
+        examinations: Rows of ``examinations.csv``; their columns are joined on
+            (subject, visit) where the table lacks them.
+        out_dir: Where to write ``metrics.json``, ``confusion.csv``, ``per_class.csv``
+            and ``per_fold.csv``; None writes nothing.
+        ceiling: The best agreement any reader could reach (``kendall_tau``,
+            ``accuracy``), of a synthetic cohort.
+        visits: The rule the table was read with, for the record.
+        seed: Of bootstraps and permutations.
+
+    Raises:
+        InputError: If no row has a truth, or a compared table fits no row or has
+            another truth.
+    """
+    predictions = join(predictions, examinations)
+    by_set = {
+        name: predictions.take(predictions.set == name)
+        for name in dict.fromkeys(predictions.set.tolist())
+    }
+    judged_sets = {
+        n: rows for n, rows in by_set.items() if np.isfinite(rows.target).any()
+    }
+    if not judged_sets:
+        raise InputError(f"{predictions.file}: no row has a target; nothing to judge")
+    top = _top_level(judged_sets)
+    pairs = _pairs(judged_sets[top], compare)
+    ready = {
+        name: judged_rows(rows, task=task, seed=seed)
+        for name, rows in judged_sets.items()
+    }
+    blocks: dict[str, Any] = {name: block(rows) for name, rows in ready.items()}
+    _add_ceiling(blocks[top], ceiling)
+    sites = {
+        name: {"set": where} | _metrics(block(judged_rows(rows, task=task, seed=seed)))
+        for name, where, rows in _sites(judged_sets, top=top)
+    }
+    models = {pair.other.name: _compared(pair, task=task, seed=seed) for pair in pairs}
+    metrics = _metrics(blocks[top]) | {
+        "set": top,
+        "sets": {name: _metrics(values) for name, values in blocks.items()},
+        "sites": sites,
+        "models": models,
+        "task": task.name,
+        "seed": seed,
+        "visits": visits,
+        "input": _input(predictions),
+        "notes": _notes(predictions, ready[top], by_set=by_set),
+    }
+    if out_dir is not None:
+        write_json(out_dir / "metrics.json", metrics)
+        write_metric_tables(out_dir, ready, blocks=blocks)
+    return metrics
+
+
+def join(
+    predictions: Predictions, examinations: Sequence[Mapping[str, str]] | None
+) -> Predictions:
+    """Returns the table with the columns of ``examinations.csv`` that it lacks."""
+    if not examinations:
+        return predictions
+    cells = {(row["subject"], int(row.get("visit") or 1)): row for row in examinations}
+    own = {"subject", "visit", "set", "site", *predictions.extra}
+    names = [name for name in examinations[0] if name not in own]
+    found = [cells.get(key, {}) for key in predictions.examinations()]
+    joined = {
+        name: np.array([row.get(name, "") for row in found], dtype=np.str_)
+        for name in names
+    }
+    return dataclasses.replace(predictions, extra={**joined, **predictions.extra})
+
+
+def matching_rows(
+    predictions: Predictions, other: Predictions
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the row numbers, in both tables, of examinations that both have."""
+    place = {key: row for row, key in enumerate(other.examinations())}
+    pairs = [
+        (row, place[key])
+        for row, key in enumerate(predictions.examinations())
+        if key in place
+    ]
+    own, others = np.array(pairs, int).reshape(-1, 2).T
+    return own, others
+
+
+@dataclasses.dataclass(frozen=True)
+class _Pair:
+    """Another model's table; the rows that both have, with our and with its answers."""
+
+    other: Predictions
+    ours: Predictions
+    theirs: Predictions
+    unmatched: int
+
+
+def _pairs(judged: Predictions, compare: Sequence[Predictions]) -> list[_Pair]:
+    judged = judged.take(np.isfinite(judged.target))
+    pairs, problems = [], []
+    for other in compare:
+        own, others = matching_rows(judged, other)
+        if not len(own):
+            problems.append(f"{other.file}: no (subject, visit) of it is judged here")
+            continue
+        ours, theirs = judged.take(own), other.take(others)
+        unlike = np.isfinite(theirs.target) & (theirs.target != ours.target)
+        if unlike.any():
+            problems.append(
+                f"{other.file}: another target for {unlike.sum()} examinations (such "
+                f"as subject {ours.subject[unlike].tolist()[0]!r}); both tables must "
+                "hold one truth"
+            )
+            continue
+        answers = dataclasses.replace(
+            ours,
+            score=theirs.score,
+            probs=theirs.probs,
+            predicted_class=theirs.predicted_class,
+            on_scale=theirs.on_scale,
+        )
+        pairs.append(_Pair(other, ours, answers, len(judged) - len(own)))
+    raise_all(problems, title="compared tables")
+    return pairs
+
+
+def _compared(pair: _Pair, *, task: Task, seed: int) -> dict[str, Any]:
+    """Another model's block on the rows it shares, and the paired differences."""
+    ours = judged_rows(pair.ours, task=task, seed=seed)
+    theirs = judged_rows(pair.theirs, task=task, seed=seed)
+    found = _metrics(block(theirs) | _differences(ours, theirs))
+    counts = {
+        "matched": len(pair.ours),
+        "unmatched_here": pair.unmatched,
+        "unmatched_there": len(pair.other) - len(pair.ours),
+    }
+    return found | {
+        "rows": counts,
+        "notes": list(pair.other.notes),
+        "file": pair.other.file,
+    }
+
+
+def _differences(ours: Judged, theirs: Judged) -> Block:
+    """Our model less the other one, on the same resamples."""
+    words = f"difference on the same rows, {len(ours.weight):,} paired bootstraps"
+    n = len(ours.target)
+    taus = [
+        rank_correlation.resampled_tau(m.score, y=m.target, weight=m.weight)
+        for m in (ours, theirs)
+    ]
+    estimates = [
+        rank_correlation.kendall_tau(m.score, y=m.target).estimate
+        for m in (ours, theirs)
+    ]
+    low, high = percentile_interval(taus[0] - taus[1])
+    found: Block = {
+        "kendall_tau_difference": Estimate(
+            estimates[0] - estimates[1], low, high, method=words, n=n
+        )
+    }
+    if ours.predicted_class is not None and theirs.predicted_class is not None:
+        right = [(m.predicted_class == m.true_class) * 1.0 for m in (ours, theirs)]
+        gain = right[0] - right[1]
+        low, high = percentile_interval(ours.weight @ gain / ours.weight.sum(axis=1))
+        found["accuracy_difference"] = Estimate(
+            float(gain.mean()), low, high, method=words, n=n
+        )
+    return found
+
+
+def _add_ceiling(found: Block, ceiling: Mapping[str, Any] | None) -> None:
+    for name in CEILINGS:
+        best = (ceiling or {}).get(name)
+        if best is None or name not in found:
+            continue
+        best, own = float(best), found[name]
+        draws = int((ceiling or {}).get("draws", 0))
+        found[f"{name}_ceiling"] = Estimate(
+            best,
+            method="best that any reader of the synthetic images can reach",
+            n=draws,
+        )
+        if best > 0:
+            found[f"{name}_share_of_ceiling"] = Estimate(
+                own.estimate / best,
+                own.low / best,
+                own.high / best,
+                method=f"{name} divided by its ceiling, which is taken as exact",
+                n=own.n,
+            )
+
+
+def _top_level(by_set: Mapping[str, Predictions]) -> str:
+    """Out-of-fold rows if there are any; rows of train without folds come last."""
+    if TRAIN in by_set and np.all(by_set[TRAIN].fold != ""):
+        return TRAIN
+    return next((name for name in by_set if name != TRAIN), TRAIN)
+
+
+def _sites(
+    by_set: Mapping[str, Predictions], *, top: str
+) -> Iterator[tuple[str, str, Predictions]]:
+    """Yields each named site with the set it is judged in and its rows there."""
+    seen = set()
+    for where in (top, *(name for name in by_set if name != top)):
+        rows = by_set[where]
+        rows = rows.take(np.isfinite(rows.target))
+        for site in sorted(set(rows.site.tolist()) - {""} - seen):
+            seen.add(site)
+            yield site, where, rows.take(rows.site == site)
+
+
+def _metrics(found: Block) -> dict[str, Any]:
+    return {name: value.as_metric() for name, value in found.items()}
+
+
+def _input(predictions: Predictions) -> dict[str, Any]:
+    has_truth = np.isfinite(predictions.target)
+    return {
+        "file": predictions.file,
+        "sha256": predictions.sha256,
+        "rows": len(predictions),
+        "subjects": len(np.unique(predictions.subject)),
+        "judged": int(has_truth.sum()),
+        "without_target": int((~has_truth).sum()),
+    }
+
+
+def _notes(
+    predictions: Predictions, top: Judged, *, by_set: Mapping[str, Predictions]
+) -> list[str]:
+    notes = list(predictions.notes)
+    if top.fold is not None:
+        notes.append(POOLED_IS_BIASED)
+    if TRAIN in by_set and np.any(by_set[TRAIN].fold == ""):
+        notes.append(UNKNOWN_FOLDS)
+    if top.clustered:
+        notes.append(SEVERAL_ROWS)
+    train = set(by_set[TRAIN].subject.tolist()) if TRAIN in by_set else set()
+    for name, rows in by_set.items():
+        both = train & set(rows.subject.tolist()) if name != TRAIN else set()
+        if both:
+            notes.append(
+                f"{len(both)} subjects stand in train and in {name} (such as "
+                f"{min(both)!r}): {name} is no independent test."
+            )
+        truths = rows.target[np.isfinite(rows.target)]
+        if len(truths) and len(np.unique(truths)) == 1:
+            notes.append(f"Every truth in {name} is the same: no rank correlation.")
+    return notes

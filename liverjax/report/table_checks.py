@@ -1,0 +1,241 @@
+"""What can be wrong with a table of predictions; every sentence says how to mend it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from liverjax.cohort.schema import TRAIN
+from liverjax.cohort.table_text import Table, TableRow, number
+from liverjax.errors import InputError
+from liverjax.tasks.question import Outcome, Task
+
+COLUMNS = ("subject", "visit", "set", "site", "fold", "target", "score")
+LAST_COLUMNS = ("class", "members")
+UNKNOWN_CLASS = -1
+# Probabilities rounded to two decimals may miss 1 by this much.
+_SUM_TOLERANCE = 0.021
+
+
+class TableChecks:
+    """One pass over a table that collects every problem.
+
+    Attributes:
+        problems: A sentence each; nothing may be used unless this is empty.
+    """
+
+    def __init__(self, table: Table, *, task: Task, decimal: str) -> None:
+        self.table = table
+        self.task = task
+        self.decimal = decimal
+        self.problems: list[str] = []
+        self.probabilities = [f"prob_{name}" for name in task.classes]
+
+    def _check_header(self) -> None:
+        have = set(self.table.columns)
+        self.problems += [
+            f"the column {name!r} is missing; columns found: "
+            f"{', '.join(self.table.columns)}"
+            for name in ("subject", "target")
+            if name not in have
+        ]
+        some = [name for name in self.table.columns if name.startswith("prob_")]
+        lacking = [name for name in self.probabilities if name not in have]
+        unknown = [name for name in some if name not in self.probabilities]
+        if some and (lacking or unknown):
+            self.problems.append(
+                f"probabilities must be exactly {', '.join(self.probabilities)}; "
+                f"found {', '.join(some)}"
+            )
+        if not some and not have & {"score", "class"}:
+            self.problems.append(
+                "nothing is predicted: expected a column score, class, or "
+                + ", ".join(self.probabilities)
+            )
+        if not self.table.rows:
+            self.problems.append("the table has a header but no rows")
+
+    def columns(self) -> dict[str, Any]:
+        """Returns the fields of `liverjax.report.tables.Predictions` by name."""
+        self._check_header()
+        if self.problems:
+            return {}
+        rows = self.table.rows
+        subject = self._text("subject")
+        self.problems += [
+            f"line {row.line}: subject is empty"
+            for row in rows
+            if not row.cells["subject"]
+        ]
+        visit = self._whole("visit", empty=1)
+        target = np.array([self._target(row) for row in rows])
+        score = self._numbers("score")
+        probs = self._probabilities()
+        classes = self._classes()
+        if not self.problems and score is None and probs is None and classes is None:
+            self.problems.append("score, prob_* and class are all empty")
+        self._check_rows(subject, visit)
+        if self.problems:
+            return {}
+        known = {*COLUMNS, *LAST_COLUMNS, *self.probabilities}
+        notes: list[str] = []
+        score, predicted, on_scale = self._answer(score, probs, classes, notes)
+        return {
+            "subject": subject,
+            "visit": visit,
+            "set": self._text("set", empty="test"),
+            "site": self._text("site"),
+            "fold": self._text("fold"),
+            "target": target,
+            "score": score,
+            "probs": probs,
+            "predicted_class": predicted,
+            "members": self._whole("members", empty=1),
+            "extra": {n: self._text(n) for n in self.table.columns if n not in known},
+            "on_scale": on_scale,
+            "notes": tuple(notes),
+        }
+
+    def _answer(
+        self,
+        score: np.ndarray | None,
+        probs: np.ndarray | None,
+        classes: np.ndarray | None,
+        notes: list[str],
+    ) -> tuple[np.ndarray, np.ndarray, bool]:
+        """Score to rank by, class, and whether the score is in the target's unit."""
+        low, high = self.task.score_range
+        on_scale = score is not None and bool(low - 1 <= np.median(score) <= high + 1)
+        if score is None and probs is not None:
+            score = probs @ np.arange(len(self.task.classes), dtype=float)
+            notes.append("No score is given: rows are ranked by the expected class.")
+        elif score is None:
+            score = np.asarray(classes, float)
+            notes.append("No score is given: rows are ranked by the predicted class.")
+        elif not on_scale:
+            notes.append(
+                f"Half of the scores are outside {low:g} to {high:g}: they are used "
+                "for ranking alone."
+            )
+        if classes is not None:
+            return score, classes, on_scale
+        if probs is not None:
+            return score, probs.argmax(axis=1), on_scale
+        if on_scale:
+            return score, np.asarray(self.task.classify(Outcome(score))), True
+        notes.append("No class is given and none can be made of such scores.")
+        return score, np.full(len(score), UNKNOWN_CLASS), False
+
+    def _check_rows(self, subject: np.ndarray, visit: np.ndarray) -> None:
+        first: dict[tuple[str, int], int] = {}
+        twice = []
+        keys = zip(subject.tolist(), visit.tolist(), strict=True)
+        for row, key in zip(self.table.rows, keys, strict=True):
+            if first.setdefault(key, row.line) != row.line:
+                twice.append(
+                    f"line {row.line}: subject {key[0]!r}, visit {key[1]} stands "
+                    f"already in line {first[key]}"
+                )
+        self.problems += twice[:20]
+        if len(twice) > 20:
+            self.problems.append(
+                f"... and {len(twice) - 20} more rows of one (subject, visit): a table "
+                "of slices must be averaged to examinations first"
+            )
+        self._check_folds()
+
+    def _check_folds(self) -> None:
+        train = [row for row in self.table.rows if row.cells.get("set", "") == TRAIN]
+        if not any(row.cells.get("fold", "") for row in train):
+            return
+        held_out: dict[str, str] = {}
+        for row in train:
+            name, fold = row.cells["subject"], row.cells["fold"]
+            if not fold:
+                self._note(row, "a row of train without the fold that held it out")
+            elif held_out.setdefault(name, fold) != fold:
+                self._note(
+                    row,
+                    f"held out by fold {fold} here and by fold {held_out[name]} above; "
+                    "all examinations of a subject belong into one fold",
+                )
+
+    def _text(self, name: str, *, empty: str = "") -> np.ndarray:
+        cells = (row.cells.get(name, "") or empty for row in self.table.rows)
+        return np.array(list(cells), dtype=np.str_)
+
+    def _number(self, row: TableRow, name: str) -> float:
+        try:
+            return number(row.cells.get(name, ""), decimal=self.decimal)
+        except InputError as error:
+            self._note(row, f"{name}={row.cells[name]!r}: {error}")
+            return math.nan
+
+    def _numbers(self, name: str) -> np.ndarray | None:
+        """A column without gaps, or None where it is absent or empty throughout."""
+        rows = self.table.rows
+        if not any(row.cells.get(name, "") for row in rows):
+            return None
+        for row in rows:
+            if not row.cells[name]:
+                self._note(row, f"{name} is empty; leave out rows without a prediction")
+        return np.array([self._number(row, name) for row in rows], float)
+
+    def _whole(self, name: str, *, empty: int) -> np.ndarray:
+        values = []
+        for row in self.table.rows:
+            cell = row.cells.get(name, "")
+            value = self._number(row, name) if cell else float(empty)
+            if not math.isnan(value) and (value != int(value) or value < 0):
+                self._note(row, f"{name}={cell!r}: expected a whole number")
+            values.append(empty if math.isnan(value) else int(value))
+        return np.array(values, int)
+
+    def _target(self, row: TableRow) -> float:
+        cell = row.cells["target"]
+        if not cell:
+            return math.nan
+        try:
+            value = number(cell, decimal=self.decimal)
+        except InputError as error:
+            self._note(row, f"target={cell!r}: {error}")
+            return math.nan
+        try:
+            return self.task.parse(str(value))
+        except InputError as error:
+            text = str(error).partition(": ")[2] or str(error)
+            self._note(row, f"target={cell!r}: {text}")
+            return math.nan
+
+    def _probabilities(self) -> np.ndarray | None:
+        columns = [self._numbers(name) for name in self.probabilities]
+        if any(column is None for column in columns):
+            return None
+        probs = np.stack([c for c in columns if c is not None], axis=1)
+        total = probs.sum(axis=1)
+        for row, values, sum_ in zip(self.table.rows, probs, total, strict=True):
+            if np.any((values < 0) | (values > 1)):
+                self._note(row, "a probability is outside 0..1")
+            elif abs(sum_ - 1) > _SUM_TOLERANCE:
+                self._note(row, f"probabilities sum to {sum_:.4g}, expected 1")
+        return probs
+
+    def _classes(self) -> np.ndarray | None:
+        rows = self.table.rows
+        if not any(row.cells.get("class", "") for row in rows):
+            return None
+        for row in rows:
+            if row.cells["class"] not in self.task.classes:
+                self._note(
+                    row,
+                    f"class={row.cells['class']!r}: expected one of "
+                    f"{', '.join(self.task.classes)}",
+                )
+        index = {name: i for i, name in enumerate(self.task.classes)}
+        return np.array([index.get(row.cells["class"], 0) for row in rows], int)
+
+    def _note(self, row: TableRow, text: str) -> None:
+        subject = row.cells.get("subject", "")
+        self.problems.append(f"line {row.line} (subject {subject!r}): {text}")
