@@ -13,12 +13,13 @@ import SimpleITK as sitk
 from jaxtyping import Float, Integer
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import (
+    UID,
     ImplicitVRLittleEndian,
     SecondaryCaptureImageStorage,
     generate_uid,
 )
 
-from liverjax.imaging import dicom_headers
+from liverjax.imaging import dicom_files
 from liverjax.imaging.dicom_headers import Frame
 from liverjax.imaging.findings import ExaminationError
 
@@ -54,12 +55,7 @@ class PixelFile:
             ExaminationError: ``truncated`` or ``unreadable-pixels``.
         """
         self.path = path
-        try:
-            self.dataset = dicom_headers.read_dataset(path)
-        except (EOFError, OSError, ValueError, TypeError, KeyError) as error:
-            raise ExaminationError(
-                "truncated", f"{path.name}: cannot be read as DICOM ({error})"
-            ) from None
+        self.dataset = dicom_files.read_dataset(path)
         needed = ("PixelData", "Rows", "Columns", "BitsAllocated")
         missing = [name for name in needed if self.dataset.get(name) is None]
         if missing:
@@ -69,6 +65,10 @@ class PixelFile:
         meta = getattr(self.dataset, "file_meta", FileMetaDataset())
         # Files without a meta header are of DICOM's default syntax.
         self.syntax = meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian
+        if not (isinstance(self.syntax, UID) and self.syntax.is_transfer_syntax):
+            raise ExaminationError(
+                "unreadable-pixels", f"{path.name}: its transfer syntax is not known"
+            )
         if int(self.dataset.get("SamplesPerPixel") or 1) != 1:
             raise ExaminationError("not-scalar", f"{path.name}: a colour picture")
 
@@ -134,11 +134,11 @@ class PixelFile:
         single.SOPInstanceUID = single.file_meta.MediaStorageSOPInstanceUID
         for keyword in PIXEL_MODULE:
             if keyword in self.dataset:
-                setattr(single, keyword, self.dataset.get(keyword))
+                single[keyword] = self.dataset[keyword]
         single.PixelData = pydicom.encaps.encapsulate([frame])
         single["PixelData"].VR = "OB"
         # SimpleITK reads files only; without rescale tags GDCM gives stored values.
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, dicom_files.quietly():
             copy = pathlib.Path(folder, "frame.dcm")
             single.save_as(copy, enforce_file_format=True)
             reader = sitk.ImageFileReader()

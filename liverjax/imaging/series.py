@@ -11,10 +11,10 @@ from collections.abc import Collection
 import numpy as np
 import pydicom
 import SimpleITK as sitk
-from pydicom.uid import UID
 
 from liverjax.errors import InputError
 from liverjax.imaging import (
+    dicom_files,
     dicom_geometry,
     dicom_headers,
     dicom_kinds,
@@ -129,12 +129,12 @@ def scan(root: pathlib.Path) -> Tree:
         if header is None:
             other += 1
             continue
-        uid = UID(dicom_headers.text(header, "SOPClassUID"))
+        uid = dicom_headers.text(header, "SOPClassUID")
         if dicom_kinds.is_image(uid):
             series = dicom_headers.text(header, "SeriesInstanceUID")
             headers[series].append((path, header))
         else:
-            objects.append((path, uid.name))
+            objects.append((path, dicom_files.class_name(uid)))
     series = []
     for group in headers.values():
         series += series_info.volumes_of(group)
