@@ -186,7 +186,7 @@ def _parts(infos: Sequence[SeriesInfo]) -> list[int]:
 
 def _clues(info: SeriesInfo, *, seconds: float, part: int) -> Clues:
     plane = info.frames[0].plane
-    axial = plane is not None and abs(plane.normal[2]) >= _MIN_AXIAL_COSINE
+    axial = plane is not None and bool(abs(plane.normal[2]) >= _MIN_AXIAL_COSINE)
     return Clues(
         description=info.description,
         protocol=info.protocol,
