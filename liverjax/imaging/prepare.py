@@ -12,9 +12,14 @@ import SimpleITK as sitk
 from liverjax.cohort.examination import Examination
 from liverjax.cohort.files import sha256_bytes
 from liverjax.cohort.schema import IMAGE, MASK, Recipe
-from liverjax.imaging import masks, plausibility, quality, registration
+from liverjax.imaging import masks, phases, plausibility, quality, registration
 from liverjax.imaging.findings import ExaminationError, Finding, settle
-from liverjax.imaging.geometry import Matrix, coarsen, index_points
+from liverjax.imaging.geometry import (
+    Matrix,
+    coarsen,
+    index_points,
+    translation_matrix,
+)
 from liverjax.imaging.intensity import window_to_uint8
 from liverjax.imaging.montage import montage
 from liverjax.imaging.patches import Patch, cut, place_patches
@@ -70,6 +75,58 @@ def prepare_examination(
         ExaminationError: If its images or masks cannot be used; code and sentence go
             into ``status.csv``.
     """
+    image, organs, found = _read_reference(examination, recipe=recipe, allow=allow)
+    findings = [*found]
+    liver = masks.largest_component(organs["liver"])
+    patches = place_patches(
+        image,
+        liver,
+        slice_range=recipe.slice_range,
+        step_mm=recipe.slice_spacing_mm,
+        pixel_mm=recipe.inplane_spacing_mm,
+        patch_px=recipe.patch_px,
+        store_px=recipe.store_px,
+        center=recipe.patch_center,
+    )
+    registered = _register_phases(examination, image, liver, recipe=recipe, allow=allow)
+    findings += registered.findings
+    coverage = _coverage(patches)
+    if coverage < recipe.min_liver_coverage:
+        findings.append(
+            Finding(
+                "liver-coverage",
+                f"the patches show {coverage:.0%} of the liver (expected at least "
+                f"{recipe.min_liver_coverage:.0%}); widen prepare.patch_px or "
+                "prepare.inplane_spacing_mm",
+            )
+        )
+    arrays = _cut_arrays(registered, organs, patches, recipe=recipe)
+    outline = cut(
+        liver, patches, side_px=recipe.store_px, matrix=None, outside=0, nearest=True
+    )
+    return Prepared(
+        arrays=arrays,
+        index=tuple(_index_row(image, patch) for patch in patches),
+        values=_values(
+            image, organs, patches, recipe=recipe, present=registered.images
+        ),
+        measures=dict(registered.measures) | {"liver_coverage": coverage},
+        findings=tuple(findings),
+        picture=montage(
+            arrays[IMAGE],
+            outline > 0,
+            channels=recipe.channels,
+            reference=recipe.reference,
+            patch_px=recipe.patch_px,
+            title=examination.name,
+        ),
+    )
+
+
+def _read_reference(
+    examination: Examination, *, recipe: Recipe, allow: Collection[str]
+) -> tuple[sitk.Image, dict[str, sitk.Image], list[Finding]]:
+    """Reads the reference phase and the organ masks that there are, checked."""
     reference = recipe.reference
     path = examination.images[reference]
     image, found = read_volume(path, modality="ct", allow=allow)
@@ -96,48 +153,7 @@ def prepare_examination(
         modality="ct",
     )
     findings += settle(sides, allow=allow, where=str(path))
-    liver = masks.largest_component(organs["liver"])
-    patches = place_patches(
-        image,
-        liver,
-        slice_range=recipe.slice_range,
-        step_mm=recipe.slice_spacing_mm,
-        pixel_mm=recipe.inplane_spacing_mm,
-        patch_px=recipe.patch_px,
-        store_px=recipe.store_px,
-        center=recipe.patch_center,
-    )
-    phases = _register_phases(examination, image, liver, recipe=recipe, allow=allow)
-    findings += phases.findings
-    coverage = _coverage(patches)
-    if coverage < recipe.min_liver_coverage:
-        findings.append(
-            Finding(
-                "liver-coverage",
-                f"the patches show {coverage:.0%} of the liver (expected at least "
-                f"{recipe.min_liver_coverage:.0%}); widen prepare.patch_px or "
-                "prepare.inplane_spacing_mm",
-            )
-        )
-    arrays = _cut_arrays(phases, organs, patches, recipe=recipe)
-    outline = cut(
-        liver, patches, side_px=recipe.store_px, matrix=None, outside=0, nearest=True
-    )
-    return Prepared(
-        arrays=arrays,
-        index=tuple(_index_row(image, patch) for patch in patches),
-        values=_values(image, organs, patches, recipe=recipe, present=phases.images),
-        measures=dict(phases.measures) | {"liver_coverage": coverage},
-        findings=tuple(findings),
-        picture=montage(
-            arrays[IMAGE],
-            outline > 0,
-            channels=recipe.channels,
-            reference=reference,
-            patch_px=recipe.patch_px,
-            title=examination.name,
-        ),
-    )
+    return image, organs, findings
 
 
 def _register_phases(
@@ -163,37 +179,53 @@ def _register_phases(
         if recipe.registration == "none":
             continue
         try:
-            found = _map_to(fixed, moving, liver=liver, recipe=recipe)
+            rigid, agreement = _map_to(fixed, moving, liver=liver, recipe=recipe)
         except ExaminationError as error:
             text = f"{channel} to {recipe.reference}: {error}"
             raise ExaminationError(error.finding.code, text) from None
-        agreement = quality.liver_agreement(
-            coarsen(fixed, spacing_mm=_JUDGED_SPACING_MM),
-            coarsen(moving, spacing_mm=_JUDGED_SPACING_MM),
-            found.matrix,
+        maps[channel] = rigid.matrix
+        findings += agreement.findings(channel=channel)
+        values = _measures(rigid, agreement, liver=liver)
+        measures |= {f"{channel}_{name}": value for name, value in values.items()}
+    if len(images) > 1:
+        brightness = phases.phase_brightness(
+            images,
+            matrices={c: np.eye(4) if m is None else m for c, m in maps.items()},
             liver=liver,
         )
-        maps[channel] = found.matrix
-        findings += agreement.findings(channel=channel)
-        values = _measures(found, agreement, liver=liver)
-        measures |= {f"{channel}_{name}": value for name, value in values.items()}
+        findings += settle(phases.check_order(brightness), allow=allow)
+        for channel, seen in brightness.items():
+            measures[f"{channel}_vessels_hu"] = seen.vessels_hu
+            measures[f"{channel}_liver_hu"] = seen.liver_hu
     return _Phases(images, maps, measures, tuple(findings))
 
 
 def _map_to(
     fixed: sitk.Image, moving: sitk.Image, *, liver: sitk.Image, recipe: Recipe
-) -> registration.Registration:
-    found = registration.register(fixed, moving, seed=recipe.registration_seed)
-    if recipe.registration_region == registration.WHOLE_IMAGE:
-        return found
-    margin = registration.liver_margin(liver, margin_mm=recipe.registration_margin_mm)
-    return registration.register(
-        fixed,
-        moving,
-        seed=recipe.registration_seed,
-        fixed_mask=margin,
-        start=found.matrix,
-    )
+) -> tuple[registration.Registration, quality.LiverAgreement]:
+    """Returns the recipe's map, and how well it meets the liver.
+
+    A map of the liver's margin starts where the map of the whole body and the liver's
+    measured shift from it put the liver.
+    """
+    judged = [
+        coarsen(image, spacing_mm=_JUDGED_SPACING_MM) for image in (fixed, moving)
+    ]
+    seed = recipe.registration_seed
+    found = registration.register(fixed, moving, seed=seed)
+    agreement = quality.liver_agreement(*judged, found.matrix, liver=liver)
+    if recipe.registration_region == registration.LIVER_MARGIN:
+        found = registration.register(
+            fixed,
+            moving,
+            seed=seed,
+            fixed_mask=registration.liver_margin(
+                liver, margin_mm=recipe.registration_margin_mm
+            ),
+            start=found.matrix @ translation_matrix(agreement.shift_mm),
+        )
+        agreement = quality.liver_agreement(*judged, found.matrix, liver=liver)
+    return found, agreement
 
 
 def _measures(
@@ -221,7 +253,7 @@ def _measures(
 
 
 def _cut_arrays(
-    phases: _Phases,
+    registered: _Phases,
     organs: Mapping[str, sitk.Image],
     patches: tuple[Patch, ...],
     *,
@@ -230,12 +262,12 @@ def _cut_arrays(
     shape = (len(patches), recipe.store_px, recipe.store_px)
     image = np.zeros((*shape, len(recipe.channels)), np.uint8)
     for place, channel in enumerate(recipe.channels):
-        if channel in phases.images:
+        if channel in registered.images:
             hu = cut(
-                phases.images[channel],
+                registered.images[channel],
                 patches,
                 side_px=recipe.store_px,
-                matrix=phases.maps[channel],
+                matrix=registered.maps[channel],
                 outside=recipe.pad_hu,
             )
             image[..., place] = window_to_uint8(

@@ -1,14 +1,76 @@
-"""A run folder as the report sees it: whatever is there, nothing required but rows."""
+"""A run folder as the report sees it: only a table of predictions is required."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
-from liverjax.cohort.files import read_csv, read_json
-from liverjax.report.judgement import judge
+from liverjax.cohort.files import Row, read_csv, read_json, sha256_file
+from liverjax.errors import InputError
+from liverjax.report.judgement import join, judge
 from liverjax.report.tables import Predictions, read_predictions
 from liverjax.tasks.question import Task
+
+
+@dataclasses.dataclass(frozen=True)
+class MemberFacts:
+    """What a member's folder tells: an epoch a line, and how it ended.
+
+    Attributes:
+        name: Of its folder, such as ``f03-s00-t00``.
+        epochs: Lines of ``metrics.jsonl``.
+        done: Content of ``done.json``; empty while it trains.
+    """
+
+    name: str
+    epochs: tuple[Mapping[str, Any], ...]
+    done: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A file that the report was made from."""
+
+    name: str
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    """Everything a report can be made from; what is absent is empty.
+
+    Attributes:
+        path: The folder.
+        predictions: Its judged table, joined with ``examinations.csv``.
+        metrics: Content of ``metrics.json``.
+        config: Content of ``config.json``.
+        environment: Content of ``environment.json``.
+        folds: Subjects of ``train``, ``select`` and ``held_out`` of each fold.
+        examinations: Rows of ``examinations.csv``: what was prepared.
+        status: Rows of ``status.csv``: what was to be prepared.
+        exclusions: Rows of ``exclusions.csv``: who never reached the manifest.
+        per_fold: Rows of ``per_fold.csv``.
+        members: Trained networks.
+        pictures: The folder of the examinations' pictures.
+        sources: The files that were read.
+    """
+
+    path: pathlib.Path
+    predictions: Predictions
+    metrics: Mapping[str, Any]
+    config: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    folds: tuple[Mapping[str, list[str]], ...]
+    examinations: tuple[Row, ...]
+    status: tuple[Row, ...]
+    exclusions: tuple[Row, ...]
+    per_fold: tuple[Row, ...]
+    members: tuple[MemberFacts, ...]
+    pictures: pathlib.Path
+    sources: tuple[Source, ...]
 
 
 def judge_run(
@@ -35,32 +97,120 @@ def judge_run(
     predictions = read_predictions(
         run_dir / "predictions.csv", task=task, visits=visits
     )
+    models = sorted((run_dir / "models").glob("*.csv"))
     return judge(
         predictions,
         task=task,
-        compare=read_models(run_dir, task=task),
-        examinations=read_rows(run_dir / "examinations.csv"),
+        compare=[read_predictions(path, task=task) for path in models],
+        examinations=_rows(run_dir / "examinations.csv"),
         out_dir=run_dir,
-        ceiling=read_ceiling(ceiling or run_dir / "phantom.json"),
+        ceiling=_ceiling(ceiling or run_dir / "phantom.json"),
+        visits=visits,
     )
 
 
-def read_models(run_dir: pathlib.Path, *, task: Task) -> tuple[Predictions, ...]:
-    """Returns the tables of other models in ``models/``, by name."""
+def read_run(run_dir: pathlib.Path, *, task: Task) -> RunFolder:
+    """Returns what a judged folder holds.
+
+    Args:
+        run_dir: A folder with ``predictions.csv`` and ``metrics.json``.
+        task: The clinical question.
+
+    Raises:
+        InputError: If the folder is not judged yet, or a file of it cannot be read.
+    """
+    if not (run_dir / "metrics.json").exists():
+        raise InputError(
+            f"{run_dir}: metrics.json is missing; judge the folder first "
+            "(python -m liverjax.report --run)"
+        )
+    metrics = read_json(run_dir / "metrics.json")
+    predictions = read_predictions(
+        run_dir / "predictions.csv", task=task, visits=metrics.get("visits")
+    )
+    examinations = _rows(run_dir / "examinations.csv")
+    config = _json(run_dir / "config.json")
+    splits = _json(run_dir / "splits.json")
+    cohort = (config.get("cohort") or {}).get("path") or run_dir / "cohort"
+    return RunFolder(
+        path=run_dir,
+        predictions=join(predictions, examinations),
+        metrics=metrics,
+        config=config,
+        environment=_json(run_dir / "environment.json"),
+        folds=tuple(splits.get("folds", ())),
+        examinations=tuple(examinations),
+        status=tuple(_rows(run_dir / "status.csv")),
+        exclusions=tuple(_rows(run_dir / "exclusions.csv")),
+        per_fold=tuple(_rows(run_dir / "per_fold.csv")),
+        members=_members(run_dir / "members"),
+        pictures=pathlib.Path(cohort) / "qc",
+        sources=_sources(run_dir),
+    )
+
+
+_SOURCES = (
+    "predictions.csv",
+    "models/*.csv",
+    "metrics.json",
+    "confusion.csv",
+    "per_class.csv",
+    "per_fold.csv",
+    "config.json",
+    "environment.json",
+    "cohort.json",
+    "splits.json",
+    "examinations.csv",
+    "status.csv",
+    "exclusions.csv",
+    "phantom.json",
+)
+
+
+def _sources(run_dir: pathlib.Path) -> tuple[Source, ...]:
+    paths = [path for pattern in _SOURCES for path in sorted(run_dir.glob(pattern))]
     return tuple(
-        read_predictions(path, task=task)
-        for path in sorted((run_dir / "models").glob("*.csv"))
+        Source(str(path.relative_to(run_dir)), sha256_file(path)) for path in paths
     )
 
 
-def read_rows(path: pathlib.Path) -> list[dict[str, str]]:
-    """Returns the rows of a table that this package wrote; none where it is absent."""
-    return read_csv(path)[1] if path.exists() else []
+def _members(folder: pathlib.Path) -> tuple[MemberFacts, ...]:
+    found = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if not path.is_dir():
+            continue
+        found.append(
+            MemberFacts(
+                name=path.name,
+                epochs=_json_lines(path / "metrics.jsonl"),
+                done=_json(path / "done.json"),
+            )
+        )
+    return tuple(found)
 
 
-def read_ceiling(path: pathlib.Path) -> dict[str, Any] | None:
-    """Returns the ceiling in a ``phantom.json``, None where there is none."""
+def _json_lines(path: pathlib.Path) -> tuple[Mapping[str, Any], ...]:
+    """A line an epoch; a last line cut off by a kill is left out."""
     if not path.exists():
-        return None
-    value = read_json(path)
-    return value.get("ceiling") if isinstance(value, dict) else None
+        return ()
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(text))
+        except json.JSONDecodeError:
+            break
+    return tuple(line for line in lines if isinstance(line, dict))
+
+
+def _ceiling(path: pathlib.Path) -> Mapping[str, Any] | None:
+    value = _json(path).get("ceiling")
+    return value if isinstance(value, dict) else None
+
+
+def _json(path: pathlib.Path) -> dict[str, Any]:
+    value = read_json(path) if path.exists() else {}
+    return value if isinstance(value, dict) else {}
+
+
+def _rows(path: pathlib.Path) -> list[Row]:
+    return read_csv(path)[1] if path.exists() else []

@@ -14,7 +14,12 @@ from jaxtyping import Float, Int, Shaped
 from liverjax.cohort.files import sha256_file, write_csv
 from liverjax.cohort.table_text import Dialect, number, read_table
 from liverjax.errors import InputError, raise_all
-from liverjax.report.table_checks import COLUMNS, LAST_COLUMNS, TableChecks
+from liverjax.report.table_checks import (
+    COLUMNS,
+    LAST_COLUMNS,
+    UNKNOWN_CLASS,
+    TableChecks,
+)
 from liverjax.tasks.question import Task
 
 VISITS = ("first", "closest", "all")
@@ -41,6 +46,7 @@ class Predictions:
         extra: Every other column, as text.
         on_scale: The score is in the target's unit.
         notes: What a reader must know, a sentence each.
+        left_out: (subject, visit) that a rule of visits left out.
     """
 
     name: str
@@ -59,6 +65,7 @@ class Predictions:
     extra: Mapping[str, Shaped[np.ndarray, " n"]]
     on_scale: bool = True
     notes: tuple[str, ...] = ()
+    left_out: tuple[tuple[str, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.subject)
@@ -152,6 +159,29 @@ def write_predictions(
     write_csv(path, (_whole_numbers(row) for row in rows), columns=ordered)
 
 
+def to_rows(predictions: Predictions, *, task: Task) -> list[dict[str, Any]]:
+    """Returns a table as rows for `write_predictions`."""
+    rows = []
+    for i, (subject, visit) in enumerate(predictions.examinations()):
+        row: dict[str, Any] = {
+            "subject": subject,
+            "visit": visit,
+            "set": str(predictions.set[i]),
+            "site": str(predictions.site[i]),
+            "fold": str(predictions.fold[i]),
+            "target": float(predictions.target[i]),
+            "score": float(predictions.score[i]),
+            "members": int(predictions.members[i]),
+        }
+        if predictions.predicted_class[i] != UNKNOWN_CLASS:
+            row["class"] = task.classes[int(predictions.predicted_class[i])]
+        if predictions.probs is not None:
+            shares = zip(task.classes, predictions.probs[i].tolist(), strict=True)
+            row |= {f"prob_{name}": share for name, share in shares}
+        rows.append(row | {n: str(c[i]) for n, c in predictions.extra.items()})
+    return rows
+
+
 def choose_visits(predictions: Predictions, *, rule: str) -> Predictions:
     """Returns the table with the examinations of a subject that a rule keeps.
 
@@ -176,8 +206,17 @@ def choose_visits(predictions: Predictions, *, rule: str) -> Predictions:
         f"{several} further examinations of the same subjects are left out (--visits "
         f"{rule})."
     )
-    chosen = predictions.take(kept)
-    return dataclasses.replace(chosen, notes=(*chosen.notes, note))
+    others = predictions.take(np.delete(np.arange(len(predictions)), kept))
+    return dataclasses.replace(
+        predictions.take(kept),
+        notes=(*predictions.notes, note),
+        left_out=tuple(others.examinations()),
+    )
+
+
+def examination_name(subject: str, visit: int | str) -> str:
+    """Returns ``P07``, or ``P07 (visit 2)`` for any visit but the first."""
+    return subject if str(visit) in ("", "1") else f"{subject} (visit {visit})"
 
 
 def _days_apart(predictions: Predictions) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import struct
 from jaxtyping import Array, Key, Num
@@ -51,7 +52,7 @@ def create_state(
     *,
     model: Any,
     tx: optax.GradientTransformation,
-    image: Num[Array, "b ..."],
+    image: Num[Array, "b ..."] | Num[np.ndarray, "b ..."],
     variables: Mapping[str, Any] | None = None,
 ) -> TrainState:
     """Returns a network before its first step. Pure; call it under `jax.jit`.
@@ -67,7 +68,7 @@ def create_state(
     Raises:
         ValueError: If ``variables`` holds a name the network lacks, or another shape.
     """
-    born = model.init(jax.random.fold_in(key, INIT), image, train=False)
+    born = model.init(jax.random.fold_in(key, INIT), jnp.asarray(image), train=False)
     params, batch_stats = born["params"], born.get("batch_stats", {})
     if variables is not None:
         params = _put_in(params, variables.get("params", {}), path="params")

@@ -38,7 +38,7 @@ def write_cohort(
         row |= {key: values[number] for key, values in (columns or {}).items()}
         row |= {"first_record": places[0], "last_record": places[-1]}
         examinations.append(row)
-    keys = ["subject", "visit", "set", "site", *(columns or {})]
+    keys = dict.fromkeys(["subject", "visit", "set", "site", *(columns or {})])
     files.write_csv(
         path / "examinations.csv",
         examinations,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pydicom
+import pydicom.config
 import SimpleITK as sitk
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
@@ -148,8 +149,9 @@ def save(
     meta.TransferSyntaxUID = pydicom.uid.UID(syntax)
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    file = FileDataset(str(path), dataset, file_meta=meta, preamble=bytes(128))
-    file.save_as(path, enforce_file_format=True)
+    with pydicom.config.disable_value_validation():
+        file = FileDataset(str(path), dataset, file_meta=meta, preamble=bytes(128))
+        file.save_as(path, enforce_file_format=True)
 
 
 def compress(path: pathlib.Path, *, compressor: str) -> str:

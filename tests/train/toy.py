@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 import flax.linen as nn
@@ -12,6 +13,8 @@ import numpy as np
 from liverjax import losses
 from liverjax.data.resident import place
 from liverjax.data.rows import ROWS, RowKind, draw_epoch, epoch_rng
+from liverjax.models.layers.conv import Conv
+from liverjax.models.layers.norm import BatchNorm
 from liverjax.train.compile import Learner, Programs, compile_programs
 from liverjax.train.loop import Plan, fit
 from liverjax.train.optimizer import adam
@@ -35,13 +38,28 @@ class Net(nn.Module):
         if stack:
             depth = x.shape[1]
             x = x.reshape((-1, *x.shape[2:]))
-        x = nn.Conv(self.width, (3, 3), (2, 2), dtype=self.dtype)(x)
-        x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
-        x = nn.relu(x).mean((1, 2))
+        x = x.astype(self.dtype or x.dtype)
+        x = Conv(self.width, (3, 3), 2, 1, dtype=x.dtype, name="conv1")(x)
+        x = nn.relu(BatchNorm(name="bn1")(x, train=train))
+        x = Conv(self.width, (3, 3), 1, 1, dtype=x.dtype, name="conv2")(x)
+        x = nn.relu(BatchNorm(name="bn2")(x, train=train)).mean((1, 2))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         if stack:
             x = x.reshape((-1, depth, x.shape[-1])).mean(1)
-        return nn.Dense(self.num_outputs, name="head", dtype=self.dtype)(x)
+        return nn.Dense(self.num_outputs, name="fc", dtype=self.dtype)(x)
+
+
+class WideNet:
+    """The network with everything in float64."""
+
+    net = Net(dtype="float64")
+
+    def init(self, *args, **options):
+        variables = self.net.init(*args, **options)
+        return jax.tree.map(lambda leaf: leaf.astype(jnp.float64), variables)
+
+    def apply(self, *args, **options):
+        return self.net.apply(*args, **options)
 
 
 def jitter(key, arrays):
@@ -64,7 +82,7 @@ def learner(
         kind=kind,
         augment_fn=jitter,
         crop_fn=plain,
-        head="head",
+        head="fc",
     )
 
 
@@ -128,3 +146,42 @@ class Career:
             stop=stop or threading.Event(),
             environment={"devices": 1} | options,
         )
+
+
+def host(tree):
+    """A tree's leaves as numpy arrays, keys as their numbers."""
+
+    def number(leaf):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaf = jax.random.key_data(leaf)
+        return np.array(leaf)
+
+    return jax.tree.map(number, tree)
+
+
+def assert_same_bits(one, two):
+    """Compares every leaf of two trees on the host."""
+    ones, twos = (jax.tree_util.tree_leaves_with_path(tree) for tree in (one, two))
+    assert [path for path, _ in ones] == [path for path, _ in twos]
+    different = [
+        jax.tree_util.keystr(path)
+        for (path, a), (_, b) in zip(ones, twos, strict=True)
+        if a.dtype != b.dtype or a.tobytes() != b.tobytes()
+    ]
+    assert different == []
+
+
+@contextlib.contextmanager
+def compilations():
+    """Gives a list that gets an entry for everything that is compiled meanwhile."""
+    seen = []
+
+    def note(event, seconds, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            seen.append(seconds)
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    try:
+        yield seen
+    finally:
+        jax.monitoring.unregister_event_duration_listener(note)

@@ -1,0 +1,304 @@
+"""The page's parts about examinations: flow, table 1, preparation, worst cases."""
+
+from __future__ import annotations
+
+import io
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import matplotlib.image
+import numpy as np
+
+from liverjax.cohort.files import Row
+from liverjax.cohort.schema import STATUS_COLUMNS
+from liverjax.cohort.table_text import is_numeric_column, number
+from liverjax.errors import InputError
+from liverjax.report import figures, markup
+from liverjax.report.block import ideal_score
+from liverjax.report.cautions import preparation_findings
+from liverjax.report.flow import Flow
+from liverjax.report.markup import Section
+from liverjax.report.run import RunFolder
+from liverjax.report.tables import Predictions, examination_name
+from liverjax.tasks.question import Task
+
+WORST = 10
+_PICTURE_WIDTH_PX = 800
+_PICTURE_BYTES = 250_000
+_CATEGORIES = ("sex", "aetiology", "recruitment", "specimen")
+# Day offsets order the visits of one subject; their median describes nobody.
+_NOT_DESCRIBED = ("exam_day", "reference_day")
+
+
+def cohort(run: RunFolder, *, flow: Flow, task: Task) -> Section:
+    """Returns the flow of examinations and table 1 by set and by class."""
+    return markup.section(
+        "cohort",
+        "Cohort",
+        _flow_boxes(flow),
+        _table_one(run.predictions, task=task),
+        source=", ".join(
+            sorted({*(step.source for step in flow.steps), "predictions.csv"})
+        ),
+    )
+
+
+def preparation(run: RunFolder) -> Section:
+    """Returns registration quality, other measures, and every finding by name."""
+    measures = _measures(run.status)
+    residuals = {
+        name.removesuffix("_liver_residual_mm"): list(values.values())
+        for name, values in measures.items()
+        if name.endswith("_liver_residual_mm")
+    }
+    picture = ""
+    if residuals:
+        svg = figures.save(
+            figures.strips(residuals, label="residual at the liver, mm"),
+            run.path / "figures",
+            name="registration",
+        )
+        picture = markup.figure(
+            svg,
+            kind="svg+xml",
+            alt="Residual displacement at the liver of each registered phase",
+            caption="Residual at the liver after registration, a point an examination; "
+            "bars are medians. figures/registration.svg",
+        )
+    rows = []
+    for name, values in measures.items():
+        numbers = np.array(list(values.values()))
+        low, middle, high = np.quantile(numbers, [0.25, 0.5, 0.75])
+        worst = max(values, key=lambda key: values[key])
+        rows.append(
+            (
+                markup.code(name),
+                f"{middle:.3g} ({low:.3g} to {high:.3g})",
+                f"{numbers.min():.3g}",
+                f"{numbers.max():.3g} ({markup.text(worst)})",
+                str(len(numbers)),
+            )
+        )
+    header = ("Measure", "Median (quartiles)", "Least", "Most", "n")
+    findings = [
+        (markup.text(name), markup.text(status), markup.text(reason))
+        for name, status, reason in preparation_findings(run)
+    ]
+    named = markup.table(("Examination", "Status", "Reasons"), findings)
+    return markup.section(
+        "preparation",
+        "Preparation and registration",
+        markup.beside(picture, markup.table(header, rows) if rows else ""),
+        markup.details(f"{len(findings)} examinations with findings, by name", named)
+        if findings
+        else "",
+        source="status.csv",
+    )
+
+
+def worst_cases(run: RunFolder, *, task: Task) -> Section:
+    """Returns the ten examinations furthest from their truth, with their pictures."""
+    rows = run.predictions
+    rows = rows.take((rows.set == run.metrics["set"]) & np.isfinite(rows.target))
+    ideal = ideal_score(rows, task=task)
+    true_class = np.asarray(task.true_class(rows.target), int)
+    if ideal is not None:
+        error = rows.score - ideal
+        unit = "score less truth"
+    elif np.all(rows.predicted_class >= 0):
+        error = (rows.predicted_class - true_class).astype(float)
+        unit = "classes off"
+    else:
+        return Section("worst", "", "")
+    order = np.lexsort((rows.subject, -np.abs(error)))[:WORST]
+    status = {(row["subject"], row["visit"]): row for row in run.status}
+    cards = "".join(
+        _case(
+            rows.take(order[i : i + 1]),
+            place=i + 1,
+            error=float(error[order[i]]),
+            true_class=task.classes[true_class[order[i]]],
+            task=task,
+            unit=unit,
+            status=status,
+            pictures=run.pictures,
+        )
+        for i in range(len(order))
+    )
+    return markup.section(
+        "worst",
+        f"The {len(order)} worst cases",
+        f"<div class='cases'>{cards}</div>",
+        source="predictions.csv, status.csv, and the cohort's qc/ pictures",
+    )
+
+
+def read_picture(path: pathlib.Path) -> bytes:
+    """Returns a PNG's bytes, made smaller by whole factors when it is large."""
+    content = path.read_bytes()
+    if len(content) <= _PICTURE_BYTES:
+        return content
+    pixels = matplotlib.image.imread(path)
+    factor = int(np.ceil(pixels.shape[1] / _PICTURE_WIDTH_PX))
+    if factor > 1:
+        height, width = (side // factor * factor for side in pixels.shape[:2])
+        blocks = pixels[:height, :width].reshape(
+            height // factor, factor, width // factor, factor, -1
+        )
+        pixels = blocks.mean(axis=(1, 3)).squeeze()
+    small = io.BytesIO()
+    options = {"cmap": "gray", "vmin": 0, "vmax": 1} if pixels.ndim == 2 else {}
+    matplotlib.image.imsave(small, pixels, format="png", **options)
+    return small.getvalue()
+
+
+def _case(
+    row: Predictions,
+    *,
+    place: int,
+    error: float,
+    true_class: str,
+    task: Task,
+    unit: str,
+    status: Mapping[tuple[str, str], Row],
+    pictures: pathlib.Path,
+) -> str:
+    subject, visit = row.examinations()[0]
+    index = int(row.predicted_class[0])
+    predicted = f" ({task.classes[index]})" if index >= 0 else ""
+    found = status.get((subject, str(visit)), {})
+    pairs = [
+        ("Truth", f"{row.target[0]:g} ({true_class})"),
+        ("Prediction", f"{row.score[0]:.2f}{predicted}"),
+        (unit.capitalize(), f"{error:+.2f}".replace("-", "−")),
+        ("Site", row.site[0]),
+        ("Fold", row.fold[0]),
+        ("Preparation", found.get("status", "")),
+        ("Codes", found.get("codes", "")),
+    ]
+    path = _picture_path(pictures, subject, visit=visit, status=found)
+    picture = "<p class='source'>No picture.</p>"
+    if path is not None:
+        picture = markup.figure(
+            read_picture(path),
+            kind="png",
+            alt=f"Slices of examination {subject}, visit {visit}",
+            caption=f"qc/{markup.text(path.name)}",
+        )
+    title = f"<h3>{place}. {markup.text(examination_name(subject, visit))}</h3>"
+    return f"<article class='case'>{title}{markup.facts(pairs)}{picture}</article>"
+
+
+def _picture_path(
+    folder: pathlib.Path, subject: str, *, visit: int, status: Row
+) -> pathlib.Path | None:
+    """The picture that status.csv names, or one named after the examination."""
+    names = [
+        status.get("picture", ""),
+        f"{subject}_{visit}.png",
+        f"{subject}-{visit}.png",
+        f"{subject}.png",
+    ]
+    for name in names:
+        path = folder / pathlib.PurePosixPath(name).name
+        if name and path.is_file():
+            return path
+    return None
+
+
+def _flow_boxes(flow: Flow) -> str:
+    boxes = []
+    for step in flow.steps:
+        lost = [f"{count} {markup.text(reason)}" for reason, count in step.lost]
+        aside = f"<div class='lost'>{markup.items(lost)}</div>" if lost else ""
+        boxes.append(
+            f"<li><div class='box'><b>{step.count}</b> {markup.text(step.label)}</div>"
+            f"{aside}</li>"
+        )
+    gaps = "".join(f"<p class='gap'>{markup.text(gap)}</p>" for gap in flow.gaps)
+    return f"<ol class='flow'>{''.join(boxes)}</ol>{gaps}"
+
+
+def _table_one(rows: Predictions, *, task: Task) -> str:
+    """Table 1: columns are the sets, and the classes of all judged examinations."""
+    judged = rows.take(np.isfinite(rows.target))
+    true_class = np.asarray(task.true_class(judged.target), int)
+    columns = {
+        f"Set {name}": judged.set == name for name in dict.fromkeys(judged.set.tolist())
+    }
+    if len(columns) > 1:
+        columns = {"All": np.ones(len(judged), bool)} | columns
+    columns |= {f"Class {c}": true_class == i for i, c in enumerate(task.classes)}
+    lines: list[tuple[str, ...]] = []
+
+    def line(label: str, cells: Sequence[str]) -> None:
+        lines.append((label, *cells))
+
+    masks = list(columns.values())
+    line("Examinations", [str(mask.sum()) for mask in masks])
+    line("Patients", [str(len(set(judged.subject[m].tolist()))) for m in masks])
+    line("Truth, median (quartiles)", [_quartiles(judged.target[m]) for m in masks])
+    for i, name in enumerate(task.classes):
+        line(f"Class {markup.text(name)}", [_share(true_class[m] == i) for m in masks])
+    for site in sorted(set(judged.site.tolist()) - {""}):
+        line(
+            f"Site {markup.text(site)}", [_share(judged.site[m] == site) for m in masks]
+        )
+    for name, cells in judged.extra.items():
+        if name in _CATEGORIES:
+            for value in sorted(set(cells.tolist()) - {""}):
+                label = f"{markup.text(name)}: {markup.text(value)}"
+                line(label, [_share(cells[m] == value) for m in masks])
+        elif is_numeric_column(name) and name not in _NOT_DESCRIBED:
+            values = _numbers(cells.tolist())
+            if values is None or not np.isfinite(values).any():
+                continue
+            line(
+                markup.code(name),
+                [_quartiles(values[m]) for m in masks],
+            )
+            if np.isnan(values).any():
+                line("– missing", [_share(np.isnan(values[m])) for m in masks])
+    caption = "Judged examinations: number (%), or median (quartiles)."
+    return markup.table(("", *columns), lines, caption=caption)
+
+
+def _measures(status: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """Numeric columns of status.csv: value by examination, empty cells left out."""
+    found: dict[str, dict[str, float]] = {}
+    for name in status[0] if status else ():
+        if name in STATUS_COLUMNS or name == "picture":
+            continue
+        values = _numbers([row[name] for row in status])
+        if values is None or not np.isfinite(values).any():
+            continue
+        keys = [examination_name(row["subject"], row["visit"]) for row in status]
+        pairs = zip(keys, values.tolist(), strict=True)
+        found[name] = {key: value for key, value in pairs if np.isfinite(value)}
+    return found
+
+
+def _numbers(cells: Sequence[str]) -> np.ndarray | None:
+    try:
+        return np.array([number(cell) for cell in cells])
+    except InputError:
+        return None
+
+
+def _share(mask: np.ndarray) -> str:
+    if not len(mask):
+        return markup.NONE
+    return f"{mask.sum()} ({mask.mean():.0%})"
+
+
+def _quartiles(values: np.ndarray) -> str:
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return markup.NONE
+    low, middle, high = map(_short, np.quantile(values, [0.25, 0.5, 0.75]))
+    return f"{middle} ({low} to {high})"
+
+
+def _short(value: float) -> str:
+    """One decimal below 100, none above, no trailing zero."""
+    return f"{value:.{1 if abs(value) < 100 else 0}f}".removesuffix(".0")

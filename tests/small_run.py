@@ -1,0 +1,91 @@
+"""A run folder as `liverjax.experiment` leaves it before training, and a small network.
+
+Also a program: ``python -m tests.small_run FOLDER [MEMBER ...]`` trains the folder's
+members on two host devices, for tests that kill it.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+import numpy as np
+
+from configs import cp_ct
+from liverjax import config, models
+from liverjax.cohort import files, schema, splits
+from tests.cohort.small import write_cohort
+from tests.train.toy import Net
+
+SUBJECTS = 16
+SLICES = 4
+FOLDS = 3
+
+
+def toy_model(*, num_outputs: int, width: int = 4, dropout: float = 0.1, dtype=None):
+    """Takes the options of the real networks."""
+    return Net(num_outputs=num_outputs, width=width, dropout=dropout, dtype=dtype)
+
+
+def write_run(folder: pathlib.Path, **train) -> pathlib.Path:
+    """Writes cohort, config and splits; 16 subjects cross-validated, 2 external."""
+    rng = np.random.default_rng(0)
+    names = [f"p{i:02d}" for i in range(SUBJECTS)] + ["e0", "e1"]
+    points = 5 + np.arange(len(names)) % 11
+    noise = rng.normal(0, 20, (len(names), SLICES, 20, 20, 1))
+    images = np.clip(noise + 16.0 * points[:, None, None, None, None], 0, 255)
+    recipe = schema.Recipe(
+        channels=("venous",), registration="none", patch_px=16, store_px=20
+    )
+    write_cohort(
+        folder / "cohort",
+        images.reshape(-1, 20, 20, 1).astype(np.uint8),
+        subjects=[name for name in names for _ in range(SLICES)],
+        recipe=recipe,
+        columns={
+            "set": ["train"] * SUBJECTS + ["external"] * 2,
+            "child_pugh": [str(p) for p in points[:-1]] + [""],
+        },
+        per_shard=30,
+    )
+    study = cp_ct.get_config("demo")
+    study.workdir = str(folder)
+    study.cohort.phantom = None
+    for name in ("channels", "registration", "patch_px", "store_px"):
+        study.prepare[name] = getattr(recipe, name)
+    for name in ("inplane_spacing_mm", "slice_spacing_mm"):
+        with study.prepare.unlocked():
+            study.prepare[name] = getattr(recipe, name)
+    study.model.name = "toy"
+    study.model.options.width = 4
+    study.split.folds = FOLDS
+    study.train.epochs = 3
+    study.train.batch_size = 4
+    study.train.piece_s = 1e-9
+    study.train.save_every_s = 1e9
+    for name, value in train.items():
+        study.train[name] = value
+    values = config.from_config_dict(study)
+    files.write_json(folder / "config.json", config.to_dict(values))
+    truth = dict(zip(names[:SUBJECTS], points % 3, strict=False))
+    folds = splits.make_folds(truth, folds=FOLDS, select_fraction=0.3, seed=0)
+    splits.write_splits(folder / "splits.json", folds, seed=0)
+    return folder
+
+
+def main() -> None:
+    import jax
+
+    jax.config.update("jax_num_cpu_devices", 2)
+    models.MODELS["toy"] = toy_model
+    from liverjax import members
+
+    folder = pathlib.Path(sys.argv[1])
+    chosen = members.of_study(folds=FOLDS, seeds=1)
+    print("ready", flush=True)
+    ended = members.train_members(folder, chosen, devices=jax.devices())
+    sys.exit(ended.status)
+
+
+if __name__ == "__main__":
+    main()
