@@ -151,7 +151,7 @@ def manifest_of_folder(
     from liverjax.imaging.role_rules import RoleRules, read_rules
 
     rules = read_rules(roles) if roles else RoleRules()
-    options = ImportOptions(subject_from="folder", rules=rules, allow=tuple(allow))
+    options = ImportOptions(subject_from="one", rules=rules, allow=tuple(allow))
     summary = import_tree(folder, out=out, options=options)
     columns, rows = files.read_csv(out / "manifest.csv")
     if len(rows) != 1:
