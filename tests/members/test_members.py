@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 
 import jax
 import numpy as np
@@ -28,9 +29,7 @@ def test_a_study_deals_every_fold_of_a_seed_before_the_next():
 def test_a_member_predicts_what_it_has_not_seen(trained):
     fold = splits.read_splits(trained / "splits.json")[1]
     columns, rows = table(trained, Member(1), "predictions.csv")
-    assert columns[:8] == [
-        *["subject", "visit", "set", "site", "fold", "target", "score", "class"]
-    ]
+    assert ",".join(columns) == "subject,visit,set,site,fold,target,score,class"
     assert [r["subject"] for r in rows] == [*sorted(fold.held_out), "e0", "e1"]
     assert {r["fold"] for r in rows if r["set"] == "train"} == {"1"}
     assert [(r["fold"], r["target"]) for r in rows[-2:]] == [("", "10"), ("", "")]
@@ -59,9 +58,8 @@ def test_a_finished_member_keeps_its_best_and_says_how_it_ended(trained):
         "predictions_slices.csv",
     }
     done = json.loads((folder / "done.json").read_text())
-    lines = [
-        json.loads(x) for x in (folder / "metrics.jsonl").read_text().split("\n")[:-1]
-    ]
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    lines = [json.loads(line) for line in lines]
     assert [line["epoch"] for line in lines] == [0, 1, 2]
     best = lines[done["best_epoch"]]
     assert best["select_score"] == max(line["select_score"] for line in lines)
@@ -105,11 +103,11 @@ def test_programs_do_not_grow_with_folds(seat, tmp_path):
 def test_seeds_start_and_shuffle_differently(seat, tmp_path, trained):
     run = members.open_run(write_run(tmp_path))
     members.train_member(run, Member(1, seed=1), seat=seat)
-    one = members.load_best(members.folder_of(trained, Member(1)))
-    two = members.load_best(members.folder_of(tmp_path, Member(1, seed=1)))
-    assert not np.array_equal(
-        one["params"]["conv1"]["kernel"], two["params"]["conv1"]["kernel"]
-    )
+    kernels = [
+        members.load_best(members.folder_of(folder, member))["params"]["conv1"]
+        for folder, member in ((trained, Member(1)), (tmp_path, Member(1, seed=1)))
+    ]
+    assert not np.array_equal(kernels[0]["kernel"], kernels[1]["kernel"])
 
 
 def test_networks_predict_arrays_that_are_in_no_cohort(trained):
@@ -157,28 +155,23 @@ def test_a_stopped_member_goes_on_to_the_same_bytes(trained, seat, tmp_path):
 
 
 def test_an_exception_stops_the_others_and_is_raised_then(tmp_path, monkeypatch):
-    folder = write_run(tmp_path, epochs=10_000)
-    seen = []
-
-    def fail(run, member, variables, *, seat):
-        raise RuntimeError("planted")
+    folder, seen = write_run(tmp_path, epochs=10_000), []
+    original = members.train_member
+    begun = members.folder_of(tmp_path, Member(0)) / "metrics.jsonl"
 
     def train_member(run, member, **options):
         if member.fold == 1:
-            while not (
-                members.folder_of(tmp_path, Member(0)) / "metrics.jsonl"
-            ).exists():
-                pass
+            while not begun.exists():
+                time.sleep(0.01)
             raise RuntimeError("planted")
         seen.append((member.fold, original(run, member, **options)))
         return seen[-1][1]
 
-    original = members.train_member
     monkeypatch.setattr(members, "train_member", train_member)
     with pytest.raises(RuntimeError, match="planted"):
         small_run.train(folder)
     assert seen == [(0, "stopped")]
-    assert (members.folder_of(folder, Member(0)) / "checkpoint").is_dir()
+    assert (begun.parent / "checkpoint").is_dir()
 
 
 def test_fewer_training_records_than_a_batch_name_the_fold(tmp_path):
