@@ -161,10 +161,11 @@ def _read_manifest(folder: pathlib.Path, number: int) -> dict[str, Any]:
 def _compare(described: Mapping[str, Any], like: Any, *, folder: pathlib.Path) -> None:
     """Raises unless the manifest describes exactly the leaves that are expected."""
     expected = {
-        path: (list(leaf.shape), str(leaf.dtype))
-        for path, leaf in _shapes(like).items()
+        path: f"{leaf.dtype}{list(leaf.shape)}" for path, leaf in _shapes(like).items()
     }
-    found = {path: (leaf["shape"], leaf["dtype"]) for path, leaf in described.items()}
+    found = {
+        path: f"{leaf['dtype']}{leaf['shape']}" for path, leaf in described.items()
+    }
     wrong = sorted(
         path
         for path in expected.keys() | found.keys()
