@@ -130,12 +130,14 @@ def _manager(folder: pathlib.Path) -> Iterator[ocp.CheckpointManager]:
         level = told.level
         told.setLevel(logging.ERROR)
         try:
+            # Of an attempt that was killed; orbax's own cleaning races with itself.
+            for unfinished in folder.glob("*.orbax-checkpoint-tmp*"):
+                shutil.rmtree(unfinished)
             with ocp.CheckpointManager(
                 folder.absolute(),
                 options=ocp.CheckpointManagerOptions(
                     preservation_policy=ocp.checkpoint_managers.LatestN(1),
                     enable_async_checkpointing=False,
-                    cleanup_tmp_directories=True,  # of an attempt that was killed
                 ),
                 item_handlers=ocp.StandardCheckpointHandler(),
             ) as manager:
