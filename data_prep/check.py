@@ -65,8 +65,17 @@ def check(
         recipe=study.prepare,
         workers=workers,
     )
+    excluded = survey.survey(
+        [one.examination for one in manifest.excluded if _has_files(one.examination)],
+        recipe=study.prepare,
+        workers=workers,
+    )
     problems += found.problems
     warnings = [*manifest.warnings, *found.warnings]
+    warnings += [f"excluded: {text}" for text in excluded.problems]
+    if not manifest.examinations:
+        warnings.append("no examination is left to prepare; the table shows all rows")
+        found = excluded
     facts: dict[int, deep_check.VoxelFacts] = {}
     if deep:
         facts = _deep(manifest, study=study, workers=workers)

@@ -48,10 +48,11 @@ def images(manifest: Manifest, found: survey.Survey, *, recipe: Recipe) -> list[
     """Returns a table of channels: how many are there, their spacings and sizes."""
     header = ["image", "present", "in plane mm", "slices mm", "slices", "height mm"]
     table = [header]
-    total = len(manifest.examinations)
+    rows = manifest.examinations or [e.examination for e in manifest.excluded]
+    total = len(rows)
     for channel in recipe.channels:
         grids = found.grids(channel)
-        present = sum(channel in row.images for row in manifest.examinations)
+        present = sum(channel in row.images for row in rows)
         table.append(
             [
                 channel,
@@ -66,7 +67,7 @@ def images(manifest: Manifest, found: survey.Survey, *, recipe: Recipe) -> list[
         for prefix, masks in (("mask", "masks"), ("spleen_mask", "spleen_masks")):
             count = sum(
                 channel in (row.masks if masks == "masks" else row.spleen_masks)
-                for row in manifest.examinations
+                for row in rows
             )
             if count:
                 table.append([f"{prefix}_{channel}", f"{count} of {total}", *[""] * 4])

@@ -1,6 +1,7 @@
 r"""A DICOM tree becomes volumes, tables and a manifest to complete.
 
-    python -m data_prep.dicom --input TREE --out DIR [--labels TABLE.csv --id-column NAME]
+    python -m data_prep.dicom --input TREE --out DIR \
+        [--labels TABLE.csv --id-column NAME --date-column NAME]
 
 Finds series, checks their geometry, joins the hospital's table by the raw id, keys
 patients by salted hash, suggests which series is which phase, and writes NIfTI volumes.

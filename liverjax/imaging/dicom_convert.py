@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import math
 import pathlib
+import re
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -18,6 +19,7 @@ from liverjax.imaging import dicom_geometry, dicom_masks, grids, plausibility
 from liverjax.imaging.dicom_patients import Study, seconds_since_first
 from liverjax.imaging.enhancement import Enhancement, measure_enhancement
 from liverjax.imaging.findings import FAILED, ExaminationError, Finding, settle
+from liverjax.imaging.header_words import plain
 from liverjax.imaging.role_rules import RoleRules
 from liverjax.imaging.roles import (
     CONFIRMED,
@@ -32,6 +34,7 @@ from liverjax.imaging.series import SeriesInfo, read_series
 
 _MIN_AXIAL_COSINE = 0.9
 _INT16 = (-32768, 32767)
+_MRI_WORDS = re.compile(r"\b(?:t[12]\w*|spir|spair|flair|dwi|vibe|haste|tse|stir)\b")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Job:
     out: pathlib.Path
     rules: RoleRules
     allow: tuple[str, ...]
-    masks: Mapping[str, tuple[pathlib.Path, ...]]
+    masks: Mapping[str, tuple[dicom_masks.MaskObject, ...]]
     all_volumes: bool
 
 
@@ -144,7 +147,7 @@ def _convert(job: Job) -> Outcome:
             clues[index] = dataclasses.replace(clues[index], enhancement=found)
     readable = [index for index in range(len(infos)) if index in images]
     roles = _roles(clues, readable=readable, rules=job.rules)
-    odd = [*_order_findings(roles, seconds=seconds)]
+    odd = [*_study_findings(job.study), *_order_findings(roles, seconds=seconds)]
     names = _file_names(roles, readable=readable, job=job, parts=parts)
     for index, name in names.items():
         _write(images[index], job.out / "volumes" / name)
@@ -183,7 +186,7 @@ def _parts(infos: Sequence[SeriesInfo]) -> list[int]:
 
 def _clues(info: SeriesInfo, *, seconds: float, part: int) -> Clues:
     plane = info.frames[0].plane
-    axial = plane is not None and abs(plane.normal[2]) >= _MIN_AXIAL_COSINE
+    axial = plane is not None and bool(abs(plane.normal[2]) >= _MIN_AXIAL_COSINE)
     return Clues(
         description=info.description,
         protocol=info.protocol,
@@ -275,6 +278,20 @@ def _roles(
             for role, indices in readable_only.candidates.items()
         },
     )
+
+
+def _study_findings(study: Study) -> list[Finding]:
+    """What the headers of a study lack or say wrongly."""
+    findings = []
+    if study.day is None:
+        text = "StudyDate is absent or no date, so exam_day stays empty"
+        findings.append(Finding("no-study-date", text))
+    for info in study.volumes:
+        if info.modality == "CT" and _MRI_WORDS.search(plain(info.protocol)):
+            text = "ProtocolName of a CT speaks of an MRI sequence and is not believed"
+            findings.append(Finding("protocol-of-mri", text))
+            break
+    return findings
 
 
 def _order_findings(roles: Assignment, *, seconds: Sequence[float]) -> list[Finding]:

@@ -7,15 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-import zlib
-from collections.abc import Sequence
 from typing import Any
 
 import pydicom
-import pydicom.config
-import pydicom.filereader
-from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from liverjax.imaging import dicom_files
 from liverjax.imaging.findings import ExaminationError
 from liverjax.imaging.grids import Plane
 
@@ -68,7 +64,7 @@ TAGS = (
     "PixelPaddingRangeLimit",
     "RescaleSlope",
     "RescaleIntercept",
-    "PatientPosition",
+    "RescaleType",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 )
@@ -101,9 +97,6 @@ SPLITTERS = (
     "AcquisitionTime",
     "ContentTime",
 )
-
-# More than any scanner writes; a deflated file that unfolds further is an attack.
-MAX_INFLATED_BYTES = 2**32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,54 +145,18 @@ def read_header(path: pathlib.Path) -> pydicom.Dataset | None:
     Raises:
         ExaminationError: ``truncated`` if the header ends in its middle, ``too-large``
             if a deflated file unfolds beyond 4 GiB.
+        OSError: If the file cannot be opened.
     """
-    with path.open("rb") as file:
-        start = file.read(132)
-    has_preamble = start[128:132] == b"DICM"
-    # Files without the preamble start with a group-8 element.
-    if not has_preamble and not (start[:2] == b"\x08\x00" and start[3:4] == b"\x00"):
+    if not dicom_files.is_dicom(path):
         return None
-    try:
-        if has_preamble:
-            _check_inflated_size(path)
-        dataset = read_dataset(path, tags=TAGS)
-        complete = bool(dataset.get("SOPClassUID"))
-    except (EOFError, OSError, ValueError, TypeError, KeyError, zlib.error) as error:
-        if isinstance(error, ExaminationError):
-            raise
-        complete = False
-    if complete:
+    dataset = dicom_files.read_dataset(path, tags=TAGS)
+    if text(dataset, "SOPClassUID"):
         return dataset
-    if not has_preamble:
-        return None
-    if _is_directory(path):
+    if dicom_files.is_directory(path):
         return None
     raise ExaminationError(
         "truncated", f"{path.name}: the DICOM header is not whole; copy the file again"
     )
-
-
-def read_dataset(
-    path: pathlib.Path, *, tags: Sequence[str] | None = None
-) -> pydicom.Dataset:
-    """Returns a DICOM file's elements, all of them decoded.
-
-    Odd values (there are many in hospitals) raise no warnings, which would quote them.
-
-    Args:
-        path: A DICOM file.
-        tags: Keywords to read, pixels are then left out; None reads everything.
-    """
-    with pydicom.config.disable_value_validation():
-        dataset = pydicom.dcmread(
-            path,
-            specific_tags=None if tags is None else list(tags),
-            stop_before_pixels=tags is not None,
-            force=True,
-        )
-        for _ in dataset.iterall():
-            pass
-    return dataset
 
 
 def read_frames(dataset: pydicom.Dataset, *, path: pathlib.Path) -> list[Frame]:
@@ -280,7 +237,7 @@ def _frame(
         patient_id=text(dataset, "PatientID"),
         instance=index + 1 if groups else None if instance is None else int(instance),
         plane=None if None in located else Plane(*located),
-        shape=(int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)),
+        shape=(int(number(dataset, "Rows") or 0), int(number(dataset, "Columns") or 0)),
         slope=_numbers(value("RescaleSlope"), count=1, first=True),
         intercept=_numbers(value("RescaleIntercept"), count=1, first=True),
         padding=_padding(dataset),
@@ -318,27 +275,3 @@ def _numbers(value: Any, *, count: int, first: bool = False) -> Any:
     if len(numbers) < count or (len(numbers) != count and not first):
         return None
     return numbers[0] if first else numbers
-
-
-def _is_directory(path: pathlib.Path) -> bool:
-    meta = pydicom.filereader.read_file_meta_info(path)
-    return meta.get("MediaStorageSOPClassUID") == "1.2.840.10008.1.3.10"
-
-
-def _check_inflated_size(path: pathlib.Path) -> None:
-    meta = pydicom.filereader.read_file_meta_info(path)
-    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
-        return
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    total = 0
-    with path.open("rb") as file:
-        pydicom.filereader.read_preamble(file, False)
-        pydicom.filereader._read_file_meta_info(file)
-        pending = file.read(2**20)
-        while pending and not inflater.eof:
-            total += len(inflater.decompress(pending, 2**24))
-            if total > MAX_INFLATED_BYTES:
-                raise ExaminationError(
-                    "too-large", f"{path.name}: unfolds to more than 4 GiB"
-                )
-            pending = inflater.unconsumed_tail or file.read(2**20)

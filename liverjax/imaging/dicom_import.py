@@ -13,9 +13,7 @@ import concurrent.futures
 import dataclasses
 import logging
 import multiprocessing
-import os
 import pathlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -24,10 +22,11 @@ from liverjax.cohort.labels_table import Join, LabelRow, Labels, StudyDay, join_
 from liverjax.errors import InputError
 from liverjax.imaging import dicom_tables
 from liverjax.imaging.dicom_convert import Job, Outcome, convert, quiet_readers
-from liverjax.imaging.dicom_masks import masks_by_series
+from liverjax.imaging.dicom_masks import MaskObject, masks_by_series
 from liverjax.imaging.dicom_patients import Study, group_studies
 from liverjax.imaging.findings import Finding
 from liverjax.imaging.role_rules import RoleRules
+from liverjax.imaging.scrubbing import Scrubber, scrubbed
 from liverjax.imaging.series import Tree, scan
 
 _log = logging.getLogger(__name__)
@@ -145,8 +144,8 @@ def import_tree(
     jobs = _jobs(kept, keys=keys, out=out, masks=masks, options=options)
     _log.info("%d studies to convert, of %d found", len(jobs), len(studies))
     outcomes = list(_run(jobs, workers=options.workers))
-    scrub = _Scrubber(root)
-    outcomes = [_scrubbed(outcome, scrub=scrub) for outcome in outcomes]
+    scrub = Scrubber(root)
+    outcomes = [scrubbed(outcome, scrub=scrub) for outcome in outcomes]
     loose = [dataclasses.replace(f, text=scrub(f.text)) for f in tree.findings]
     if without:
         text = f"{without} SEG or RTSTRUCT objects refer to no series and are not used"
@@ -203,7 +202,7 @@ def _jobs(
     *,
     keys: Mapping[str, str],
     out: pathlib.Path,
-    masks: Mapping[str, tuple[pathlib.Path, ...]],
+    masks: Mapping[str, tuple[MaskObject, ...]],
     options: ImportOptions,
 ) -> list[Job]:
     visits: collections.Counter[str] = collections.Counter()
@@ -241,51 +240,6 @@ def _with_progress(outcomes: Iterable[Outcome], *, total: int) -> Iterable[Outco
         job = outcome.job
         _log.info("%d of %d: %s visit %d", number, total, job.subject, job.visit)
         yield outcome
-
-
-class _Scrubber:
-    """Puts ``file-7`` in the place of names of the tree, which may name patients."""
-
-    def __init__(self, root: pathlib.Path) -> None:
-        paths = sorted(
-            pathlib.Path(folder, name)
-            for folder, _, names in os.walk(root)
-            for name in names
-        )
-        self.files = {path: f"file-{n}" for n, path in enumerate(paths, start=1)}
-        self._paths = {str(path): key for path, key in self.files.items()}
-        self._names: dict[str, str] = {}
-        for path, key in self.files.items():
-            self._names.setdefault(path.name, key)
-
-    def __call__(self, text: str) -> str:
-        """Returns a text without them."""
-        for path, key in self._paths.items():
-            if path in text:
-                text = text.replace(path, key)
-        for name, key in self._names.items():
-            if name not in text:
-                continue
-            # A short name may be a number or a word; findings put it before a colon.
-            after = r"(?!\w)" if len(name) > 4 else r"(?=: )"
-            text = re.sub(rf"(?<![\w.]){re.escape(name)}{after}", key, text)
-        return text
-
-
-def _scrubbed(outcome: Outcome, *, scrub: _Scrubber) -> Outcome:
-    volumes = tuple(
-        dataclasses.replace(
-            volume,
-            findings=tuple(
-                dataclasses.replace(
-                    f, text=scrub(f.text.replace(volume.info.name, "the series"))
-                )
-                for f in volume.findings
-            ),
-        )
-        for volume in outcome.volumes
-    )
-    return dataclasses.replace(outcome, volumes=volumes)
 
 
 def _is_usable(outcome: Outcome) -> bool:
@@ -346,7 +300,7 @@ def _crosswalk(
 
 
 def _write_local(
-    folder: pathlib.Path, *, crosswalk: list[dict[str, Any]], scrub: _Scrubber
+    folder: pathlib.Path, *, crosswalk: list[dict[str, Any]], scrub: Scrubber
 ) -> None:
     columns = [
         "subject",

@@ -19,9 +19,27 @@ _REFERENCES = ("ReferencedSeriesSequence", "ReferencedFrameOfReferenceSequence")
 _COLUMNS = {"liver": "mask", "spleen": "spleen_mask"}
 
 
+@dataclasses.dataclass(frozen=True)
+class MaskObject:
+    """A SEG or RTSTRUCT file.
+
+    Attributes:
+        path: Its file.
+        images: SOPInstanceUIDs of the slices it was drawn on, as far as it says.
+    """
+
+    path: pathlib.Path
+    images: frozenset[str]
+
+    def belongs_to(self, info: SeriesInfo) -> bool:
+        """Returns whether it was drawn on this volume of its series."""
+        own = {frame.sop_uid for frame in info.frames}
+        return not self.images or bool(self.images & own)
+
+
 def masks_by_series(
     objects: Sequence[tuple[pathlib.Path, str]],
-) -> tuple[dict[str, tuple[pathlib.Path, ...]], int]:
+) -> tuple[dict[str, tuple[MaskObject, ...]], int]:
     """Returns SEG and RTSTRUCT files by the SeriesInstanceUID they refer to.
 
     Args:
@@ -41,15 +59,15 @@ def masks_by_series(
         kind = dataset.get("SOPClassUID")
         if kind not in (*segmentation_dicom.SOP_CLASSES, structures.SOP_CLASS):
             continue
-        uids = _series_uids(dataset)
-        without += not uids
-        for uid in uids:
-            found[uid].append(path)
-    return {uid: tuple(sorted(paths)) for uid, paths in found.items()}, without
+        references = _references(dataset)
+        without += not references
+        for uid, images in references.items():
+            found[uid].append(MaskObject(path, frozenset(images)))
+    return {uid: tuple(found[uid]) for uid in sorted(found)}, without
 
 
 def write_masks(
-    sources: Sequence[pathlib.Path],
+    sources: Sequence[MaskObject],
     *,
     image: sitk.Image,
     info: SeriesInfo,
@@ -61,7 +79,7 @@ def write_masks(
     Only a structure that is named or coded as the organ is taken.
 
     Args:
-        sources: SEG and RTSTRUCT files that refer to the series.
+        sources: Files that refer to the series.
         image: The volume as it is written.
         info: Its headers.
         folder: Where masks go; its name begins the returned files.
@@ -75,7 +93,9 @@ def write_masks(
     for organ, column in _COLUMNS.items():
         found = []
         for source in sources:
-            mask, noticed = _read(source, image=image, info=info, organ=organ)
+            if not source.belongs_to(info):
+                continue
+            mask, noticed = _read(source.path, image=image, info=info, organ=organ)
             findings += noticed
             if mask is not None:
                 found.append(mask)
@@ -134,12 +154,22 @@ def _read(
     return None, []
 
 
-def _series_uids(dataset: pydicom.Dataset) -> set[str]:
-    uids = set()
-    for item in dataset.get("ReferencedSeriesSequence") or ():
-        uids.add(str(item.get("SeriesInstanceUID", "")))
+def _references(dataset: pydicom.Dataset) -> dict[str, set[str]]:
+    """SOPInstanceUIDs that an object refers to, by SeriesInstanceUID."""
+    found: dict[str, set[str]] = {}
+    items = [
+        (item, "ReferencedInstanceSequence")
+        for item in dataset.get("ReferencedSeriesSequence") or ()
+    ]
     for frame in dataset.get("ReferencedFrameOfReferenceSequence") or ():
         for study in frame.get("RTReferencedStudySequence") or ():
             for item in study.get("RTReferencedSeriesSequence") or ():
-                uids.add(str(item.get("SeriesInstanceUID", "")))
-    return uids - {""}
+                items.append((item, "ContourImageSequence"))
+    for item, images in items:
+        uid = str(item.get("SeriesInstanceUID", ""))
+        if uid:
+            found.setdefault(uid, set()).update(
+                str(image.get("ReferencedSOPInstanceUID", ""))
+                for image in item.get(images) or ()
+            )
+    return {uid: uids - {""} for uid, uids in found.items()}

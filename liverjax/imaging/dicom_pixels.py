@@ -13,12 +13,13 @@ import SimpleITK as sitk
 from jaxtyping import Float, Integer
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import (
+    UID,
     ImplicitVRLittleEndian,
     SecondaryCaptureImageStorage,
     generate_uid,
 )
 
-from liverjax.imaging import dicom_headers
+from liverjax.imaging import dicom_files
 from liverjax.imaging.dicom_headers import Frame
 from liverjax.imaging.findings import ExaminationError
 
@@ -54,12 +55,7 @@ class PixelFile:
             ExaminationError: ``truncated`` or ``unreadable-pixels``.
         """
         self.path = path
-        try:
-            self.dataset = dicom_headers.read_dataset(path)
-        except (EOFError, OSError, ValueError, TypeError, KeyError) as error:
-            raise ExaminationError(
-                "truncated", f"{path.name}: cannot be read as DICOM ({error})"
-            ) from None
+        self.dataset = dicom_files.read_dataset(path)
         needed = ("PixelData", "Rows", "Columns", "BitsAllocated")
         missing = [name for name in needed if self.dataset.get(name) is None]
         if missing:
@@ -69,6 +65,10 @@ class PixelFile:
         meta = getattr(self.dataset, "file_meta", FileMetaDataset())
         # Files without a meta header are of DICOM's default syntax.
         self.syntax = meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian
+        if not (isinstance(self.syntax, UID) and self.syntax.is_transfer_syntax):
+            raise ExaminationError(
+                "unreadable-pixels", f"{path.name}: its transfer syntax is not known"
+            )
         if int(self.dataset.get("SamplesPerPixel") or 1) != 1:
             raise ExaminationError("not-scalar", f"{path.name}: a colour picture")
 
@@ -103,17 +103,18 @@ class PixelFile:
                 "file again",
             )
         order = "<" if self.syntax.is_little_endian else ">"
-        values = np.frombuffer(pixels, f"{order}u{allocated // 8}").astype(np.int64)
-        return self._significant(values).reshape(rows, columns)
-
-    def _significant(self, values: np.ndarray) -> np.ndarray:
-        """Cuts overlay bits off and gives the sign."""
-        stored = int(self.dataset.get("BitsStored") or self.dataset.BitsAllocated)
-        high = int(self.dataset.get("HighBit") or stored - 1)
-        values = (values >> (high + 1 - stored)) & ((1 << stored) - 1)
-        if int(self.dataset.get("PixelRepresentation") or 0) == 1:
-            values = values - ((values >> (stored - 1)) << stored)
-        return values.astype(np.int32)
+        signed = int(dataset.get("PixelRepresentation") or 0) == 1
+        stored = int(dataset.get("BitsStored") or allocated)
+        sign = "i" if signed and stored == allocated else "u"
+        values = np.frombuffer(pixels, f"{order}{sign}{allocated // 8}")
+        values = values.reshape(rows, columns).astype(np.int64)
+        if stored < allocated:
+            # Bits beyond the stored ones may hold an overlay.
+            high = int(dataset.get("HighBit") or stored - 1)
+            values = (values >> (high + 1 - stored)) & ((1 << stored) - 1)
+            if signed:
+                values -= (values >> (stored - 1)) << stored
+        return values
 
     def _decode(self, index: int) -> np.ndarray:
         count = int(self.dataset.get("NumberOfFrames") or 1)
@@ -133,11 +134,11 @@ class PixelFile:
         single.SOPInstanceUID = single.file_meta.MediaStorageSOPInstanceUID
         for keyword in PIXEL_MODULE:
             if keyword in self.dataset:
-                setattr(single, keyword, self.dataset.get(keyword))
+                single[keyword] = self.dataset[keyword]
         single.PixelData = pydicom.encaps.encapsulate([frame])
         single["PixelData"].VR = "OB"
         # SimpleITK reads files only; without rescale tags GDCM gives stored values.
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, dicom_files.quietly():
             copy = pathlib.Path(folder, "frame.dcm")
             single.save_as(copy, enforce_file_format=True)
             reader = sitk.ImageFileReader()
@@ -152,7 +153,7 @@ class PixelFile:
                 ) from None
         array = sitk.GetArrayFromImage(image)
         shape = (int(self.dataset.Rows), int(self.dataset.Columns))
-        return array.reshape(shape).astype(np.int32)
+        return array.reshape(shape).astype(np.int64)
 
 
 def intensities(

@@ -15,6 +15,7 @@ from liverjax.cohort.manifest import MaskSource
 from liverjax.imaging import (
     dicom_headers,
     grids,
+    plausibility,
     png_masks,
     segmentation_dicom,
     series,
@@ -60,12 +61,9 @@ def read_mask(
     path = source.path
     if not path.exists():
         raise ExaminationError("missing", f"{path}: no such file or folder")
-    frames: Sequence[Frame] = ()
-    if image_path is not None and not volume_files.is_volume_file(image_path):
-        frames = series.find_one(image_path).frames
     try:
         inside, findings = _read_any(
-            source, image=image, organ=organ, modality=modality, frames=frames
+            source, image=image, organ=organ, modality=modality, image_path=image_path
         )
         mask = sitk.GetImageFromArray(inside.astype(np.uint8))
         mask.CopyInformation(image)
@@ -75,6 +73,9 @@ def read_mask(
         if str(error).startswith(str(path)):
             raise
         raise ExaminationError(error.finding.code, f"{path}: {error}") from None
+    except OSError as error:
+        text = f"{path}: cannot be opened ({error.strerror})"
+        raise ExaminationError("unreadable", text) from None
 
 
 def largest_component(mask: sitk.Image) -> sitk.Image:
@@ -110,7 +111,7 @@ def check_mask(
     """Returns what is odd about a mask on its image.
 
     Codes: ``mask-empty``, ``mask-outside-body`` (failed); ``<organ>-touches-border``,
-    ``mask-in-pieces`` (warnings).
+    ``mask-in-pieces``, ``organ-hu`` (warnings).
 
     Args:
         mask: 0 and 1, on the image's grid.
@@ -129,6 +130,10 @@ def check_mask(
         if air > MAX_AIR_SHARE:
             text = f"{air:.0%} of the {organ} mask lies in air, outside the body"
             findings.append(Finding("mask-outside-body", text, FAILED))
+        mean, sd = plausibility.organ_mean_sd_hu(values)
+        if not findings and not plausibility.is_organ_hu(mean, sd=sd):
+            text = f"the {organ} has {mean:.0f} HU, sd {sd:.0f}: is the mask on it?"
+            findings.append(Finding("organ-hu", text))
     loose = 1 - np.count_nonzero(_largest_piece(inside)) / count
     if loose > MAX_LOOSE_SHARE:
         text = f"{loose:.0%} of the {organ} mask is not part of its largest piece"
@@ -177,14 +182,14 @@ def _read_any(
     image: sitk.Image,
     organ: str,
     modality: str,
-    frames: Sequence[Frame],
+    image_path: pathlib.Path | None,
 ) -> tuple[Bool[np.ndarray, "d h w"], list[Finding]]:
     path = source.path
     if path.is_dir() and (path / f"{organ}.nii.gz").is_file():
         path = path / f"{organ}.nii.gz"
     if path.is_dir():
         return _read_folder(
-            source, image=image, organ=organ, modality=modality, frames=frames
+            source, image=image, organ=organ, modality=modality, image_path=image_path
         )
     if volume_files.is_volume_file(path):
         labels, findings = _read_labels(path, image=image)
@@ -193,7 +198,6 @@ def _read_any(
         return inside, findings
     header = dicom_headers.read_header(path)
     sop_class = "" if header is None else dicom_headers.text(header, "SOPClassUID")
-    by_uid = {frame.sop_uid: frame for frame in frames}
     if sop_class in segmentation_dicom.SOP_CLASSES:
         read = segmentation_dicom.read
     elif sop_class == structures.SOP_CLASS:
@@ -204,6 +208,7 @@ def _read_any(
             "expected a NIfTI, NRRD or MHA file, a DICOM SEG or RTSTRUCT file, a "
             f"folder of PNGs, or a TotalSegmentator folder with {organ}.nii.gz",
         )
+    by_uid = {frame.sop_uid: frame for frame in _source_frames(image_path)}
     return read(path, image=image, segment=source.segment, organ=organ, source=by_uid)
 
 
@@ -213,11 +218,12 @@ def _read_folder(
     image: sitk.Image,
     organ: str,
     modality: str,
-    frames: Sequence[Frame],
+    image_path: pathlib.Path | None,
 ) -> tuple[Bool[np.ndarray, "d h w"], list[Finding]]:
     """A PNG stack, or the one file that a folder holds."""
     path = source.path
     if any(path.glob("*.png")):
+        frames = _source_frames(image_path)
         values = png_masks.read(path, image=image, order=source.order, frames=frames)
         inside = _select(values, segment=source.segment, organ=organ, any_value=True)
         if modality == "ct":
@@ -237,8 +243,15 @@ def _read_folder(
         image=image,
         organ=organ,
         modality=modality,
-        frames=frames,
+        image_path=image_path,
     )
+
+
+def _source_frames(image_path: pathlib.Path | None) -> Sequence[Frame]:
+    """The image's DICOM slices; none if it is another kind of file."""
+    if image_path is None or volume_files.is_volume_file(image_path):
+        return ()
+    return series.find_one(image_path).frames
 
 
 def _read_labels(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import SimpleITK as sitk
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from scipy import ndimage
 
 from liverjax.imaging.findings import FAILED, Finding
@@ -19,6 +21,10 @@ LUNG_HU = (-980.0, -600.0)
 MIN_BONE_ML = 20.0
 MIN_LUNG_ML = 300.0
 FLIP_MARGIN_MM = 10.0
+
+# Mean HU of a liver from severe steatosis to a strong portal phase, and of a spleen.
+ORGAN_MEAN_HU = (-30.0, 250.0)
+ORGAN_SD_HU = 100.0
 
 
 def check_voxels(image: sitk.Image, *, modality: str = "ct") -> list[Finding]:
@@ -96,6 +102,23 @@ def check_hounsfield(image: sitk.Image) -> list[Finding]:
         text = f"{values}: no air; a crop inside the body is registered less surely"
         return [Finding("no-air", text)]
     return []
+
+
+def organ_mean_sd_hu(values: Shaped[np.ndarray, " n"]) -> tuple[float, float]:
+    """Mean and standard deviation of the HU under an organ's mask; NaN and inf if none.
+
+    Args:
+        values: HU of the mask's voxels.
+    """
+    if values.size == 0:
+        return math.nan, math.inf
+    return float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
+
+
+def is_organ_hu(mean: float, *, sd: float) -> bool:
+    """Whether a mean and a spread in HU can be a liver's or a spleen's."""
+    low, high = ORGAN_MEAN_HU
+    return low <= mean <= high and sd < ORGAN_SD_HU
 
 
 def check_sides(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import pathlib
 import re
 from collections.abc import Sequence
@@ -11,17 +10,13 @@ import numpy as np
 import SimpleITK as sitk
 from jaxtyping import Bool, Integer
 
-from liverjax.imaging import grids
+from liverjax.imaging import grids, plausibility
 from liverjax.imaging.dicom_headers import Frame
 from liverjax.imaging.findings import ExaminationError
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 ORDERS = ("file_order", "z_up", "z_down")
 OPPOSITE = {"z_up": "z_down", "z_down": "z_up", "file_order": "the opposite order"}
-
-# Mean HU of a liver from severe steatosis to a strong portal phase, and of a spleen.
-PLAUSIBLE_MEAN_HU = (-30.0, 250.0)
-PLAUSIBLE_SD_HU = 100.0
 
 
 def read(
@@ -97,12 +92,13 @@ def check_order(
             reversed order fits clearly better.
     """
     array = sitk.GetArrayViewFromImage(image)
-    mean, sd = _mean_sd(array[mask])
-    other_mean, other_sd = _mean_sd(array[mask[::-1]])
-    fits, other_fits = _is_organ(mean, sd), _is_organ(other_mean, other_sd)
+    mean, sd = plausibility.organ_mean_sd_hu(array[mask])
+    other_mean, other_sd = plausibility.organ_mean_sd_hu(array[mask[::-1]])
+    fits = plausibility.is_organ_hu(mean, sd=sd)
+    other_fits = plausibility.is_organ_hu(other_mean, sd=other_sd)
     if fits and not (other_fits and other_sd < 0.8 * sd):
         return
-    low, high = PLAUSIBLE_MEAN_HU
+    low, high = plausibility.ORGAN_MEAN_HU
     better = other_fits and other_sd < 0.8 * sd
     advice = (
         f"reversed it fits better ({other_mean:.1f} HU, sd {other_sd:.1f}): say "
@@ -113,7 +109,7 @@ def check_order(
     raise ExaminationError(
         "png-order",
         f"with order {order} the {organ} has {mean:.1f} HU, sd {sd:.1f}; expected "
-        f"{low:g} to {high:g} HU, sd below {PLAUSIBLE_SD_HU:g}; {advice}",
+        f"{low:g} to {high:g} HU, sd below {plausibility.ORGAN_SD_HU:g}; {advice}",
     )
 
 
@@ -179,14 +175,3 @@ def _read_picture(path: pathlib.Path) -> Integer[np.ndarray, "h w"]:
             "not-scalar", f"{path.name}: a colour picture; expected grey values"
         )
     return array
-
-
-def _mean_sd(values: np.ndarray) -> tuple[float, float]:
-    if values.size == 0:
-        return math.nan, math.inf
-    return float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
-
-
-def _is_organ(mean: float, sd: float) -> bool:
-    low, high = PLAUSIBLE_MEAN_HU
-    return low <= mean <= high and sd < PLAUSIBLE_SD_HU

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from liverjax.cohort.examination import Examination
 from liverjax.cohort.files import sha256_bytes
 from liverjax.cohort.schema import IMAGE, MASK, Recipe
-from liverjax.imaging import masks, plausibility, quality, registration
+from liverjax.imaging import masks, phases, plausibility, quality, registration
 from liverjax.imaging.findings import ExaminationError, Finding, settle
 from liverjax.imaging.geometry import (
     Matrix,
@@ -88,8 +88,8 @@ def prepare_examination(
         store_px=recipe.store_px,
         center=recipe.patch_center,
     )
-    phases = _register_phases(examination, image, liver, recipe=recipe, allow=allow)
-    findings += phases.findings
+    registered = _register_phases(examination, image, liver, recipe=recipe, allow=allow)
+    findings += registered.findings
     coverage = _coverage(patches)
     if coverage < recipe.min_liver_coverage:
         findings.append(
@@ -100,15 +100,17 @@ def prepare_examination(
                 "prepare.inplane_spacing_mm",
             )
         )
-    arrays = _cut_arrays(phases, organs, patches, recipe=recipe)
+    arrays = _cut_arrays(registered, organs, patches, recipe=recipe)
     outline = cut(
         liver, patches, side_px=recipe.store_px, matrix=None, outside=0, nearest=True
     )
     return Prepared(
         arrays=arrays,
         index=tuple(_index_row(image, patch) for patch in patches),
-        values=_values(image, organs, patches, recipe=recipe, present=phases.images),
-        measures=dict(phases.measures) | {"liver_coverage": coverage},
+        values=_values(
+            image, organs, patches, recipe=recipe, present=registered.images
+        ),
+        measures=dict(registered.measures) | {"liver_coverage": coverage},
         findings=tuple(findings),
         picture=montage(
             arrays[IMAGE],
@@ -185,6 +187,16 @@ def _register_phases(
         findings += agreement.findings(channel=channel)
         values = _measures(rigid, agreement, liver=liver)
         measures |= {f"{channel}_{name}": value for name, value in values.items()}
+    if len(images) > 1:
+        brightness = phases.phase_brightness(
+            images,
+            matrices={c: np.eye(4) if m is None else m for c, m in maps.items()},
+            liver=liver,
+        )
+        findings += settle(phases.check_order(brightness), allow=allow)
+        for channel, seen in brightness.items():
+            measures[f"{channel}_vessels_hu"] = seen.vessels_hu
+            measures[f"{channel}_liver_hu"] = seen.liver_hu
     return _Phases(images, maps, measures, tuple(findings))
 
 
@@ -241,7 +253,7 @@ def _measures(
 
 
 def _cut_arrays(
-    phases: _Phases,
+    registered: _Phases,
     organs: Mapping[str, sitk.Image],
     patches: tuple[Patch, ...],
     *,
@@ -250,12 +262,12 @@ def _cut_arrays(
     shape = (len(patches), recipe.store_px, recipe.store_px)
     image = np.zeros((*shape, len(recipe.channels)), np.uint8)
     for place, channel in enumerate(recipe.channels):
-        if channel in phases.images:
+        if channel in registered.images:
             hu = cut(
-                phases.images[channel],
+                registered.images[channel],
                 patches,
                 side_px=recipe.store_px,
-                matrix=phases.maps[channel],
+                matrix=registered.maps[channel],
                 outside=recipe.pad_hu,
             )
             image[..., place] = window_to_uint8(

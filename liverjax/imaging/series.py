@@ -11,10 +11,10 @@ from collections.abc import Collection
 import numpy as np
 import pydicom
 import SimpleITK as sitk
-from pydicom.uid import UID
 
 from liverjax.errors import InputError
 from liverjax.imaging import (
+    dicom_files,
     dicom_geometry,
     dicom_headers,
     dicom_kinds,
@@ -122,17 +122,19 @@ def scan(root: pathlib.Path) -> Tree:
         except ExaminationError as error:
             findings.append(error.finding)
             continue
+        except OSError as error:
+            text = f"{path.name}: cannot be opened ({error.strerror})"
+            findings.append(Finding("unreadable", text, FAILED))
+            continue
         if header is None:
             other += 1
             continue
-        uid = UID(dicom_headers.text(header, "SOPClassUID"))
-        if uid in dicom_kinds.IMAGE_CLASSES or uid.startswith(
-            dicom_kinds.SECONDARY_CAPTURES
-        ):
+        uid = dicom_headers.text(header, "SOPClassUID")
+        if dicom_kinds.is_image(uid):
             series = dicom_headers.text(header, "SeriesInstanceUID")
             headers[series].append((path, header))
         else:
-            objects.append((path, uid.name))
+            objects.append((path, dicom_files.class_name(uid)))
     series = []
     for group in headers.values():
         series += series_info.volumes_of(group)

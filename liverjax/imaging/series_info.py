@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import pydicom
 
-from liverjax.imaging import dicom_geometry, dicom_headers, dicom_kinds
+from liverjax.imaging import dicom_files, dicom_geometry, dicom_headers, dicom_kinds
 from liverjax.imaging.dicom_geometry import sort_slices
 from liverjax.imaging.dicom_headers import Frame
 from liverjax.imaging.findings import FAILED, Finding
@@ -153,7 +153,7 @@ def _without_copies(frames: list[Frame]) -> tuple[list[Frame], int]:
 
 
 def _pixel_hash(path: pathlib.Path) -> str:
-    dataset = dicom_headers.read_dataset(path)
+    dataset = dicom_files.read_dataset(path)
     return hashlib.sha256(dataset.get("PixelData", b"")).hexdigest()
 
 

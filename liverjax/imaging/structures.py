@@ -10,7 +10,7 @@ import pydicom
 import SimpleITK as sitk
 from jaxtyping import Bool, Float
 
-from liverjax.imaging import dicom_headers, grids
+from liverjax.imaging import dicom_files, dicom_headers, grids
 from liverjax.imaging.dicom_headers import Frame
 from liverjax.imaging.findings import FAILED, ExaminationError, Finding
 
@@ -44,7 +44,7 @@ def read(
     Raises:
         ExaminationError: ``segment``, ``contour-position`` or ``mask-grid``.
     """
-    dataset = dicom_headers.read_dataset(path)
+    dataset = dicom_files.read_dataset(path)
     roi = _choose(dataset, segment=segment, organ=organ)
     findings = _check_frame_of_reference(dataset, source=source)
     depth, height, width = image.GetSize()[::-1]
@@ -123,26 +123,30 @@ def fill_polygons(
 
 
 def _points_mm(contour: pydicom.Dataset) -> Float[np.ndarray, "n 3"]:
-    numbers = np.array(contour.get("ContourData") or (), float)
+    try:
+        numbers = np.array(contour.get("ContourData") or (), float).ravel()
+    except (TypeError, ValueError):
+        numbers = np.zeros(0)
     if numbers.size < 9 or numbers.size % 3 or not np.isfinite(numbers).all():
         raise ExaminationError(
             "contour-position",
-            f"a contour of {numbers.size} numbers; expected x, y, z of 3 points or "
-            "more: export the structures again",
+            "the corners of a contour are not x, y, z of 3 points or more; export the "
+            "structures again",
         )
     return numbers.reshape(-1, 3)
 
 
 def _choose(dataset: pydicom.Dataset, *, segment: str, organ: str) -> pydicom.Dataset:
+    number = dicom_headers.number
     contours = {
-        int(item.ReferencedROINumber): item
+        number(item, "ReferencedROINumber"): item
         for item in dataset.get("ROIContourSequence") or ()
         if item.get("ContourSequence")
     }
     names = {
-        int(item.ROINumber): dicom_headers.text(item, "ROIName")
+        int(roi): dicom_headers.text(item, "ROIName")
         for item in dataset.get("StructureSetROISequence") or ()
-        if int(item.ROINumber) in contours
+        if (roi := number(item, "ROINumber")) is not None and roi in contours
     }
     if not segment and len(names) == 1:
         matching = list(names)

@@ -13,6 +13,8 @@ from liverjax.imaging.grids import to_caudal_cranial
 
 __all__ = ["read_volume", "to_caudal_cranial"]
 
+ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".7z", ".rar")
+
 
 def read_volume(
     path: pathlib.Path, *, modality: str = "ct", allow: Collection[str] = ()
@@ -35,6 +37,8 @@ def read_volume(
     """
     if not path.exists():
         raise ExaminationError("missing", f"{path}: no such file or folder")
+    if path.name.lower().endswith(ARCHIVES):
+        raise ExaminationError("not-an-image", f"{path}: an archive; unpack it first")
     try:
         if path.is_dir() or not volume_files.is_volume_file(path):
             info = series.find_one(path)
@@ -51,6 +55,9 @@ def read_volume(
         if str(error).startswith(str(path)):
             raise
         raise ExaminationError(error.finding.code, f"{path}: {error}") from None
+    except OSError as error:
+        text = f"{path}: cannot be opened ({error.strerror})"
+        raise ExaminationError("unreadable", text) from None
     if modality == "ct":
         image = sitk.Maximum(image, plausibility.AIR_HU)
     return image, findings

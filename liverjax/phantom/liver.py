@@ -21,7 +21,9 @@ from liverjax.phantom.shapes import (
 from liverjax.phantom.trunk import cavity_distance, diaphragm_distance
 
 LIVER_CENTER: Vector = (-48.0, -8.0, 0.0)
-LIVER_REACH_MM = 150.0
+# Corners of a box, in the textbook's frame, that holds every liver and its fluid.
+_LOW_CORNER: Vector = (-138.0, -98.0, -104.0)
+_HIGH_CORNER: Vector = (108.0, 88.0, 104.0)
 NODULE_KNOT_MM = 5.5
 # Portal and hepatic veins: start, end, radii; in the textbook liver's frame.
 _PORTAL: tuple[tuple[Vector, Vector, tuple[float, float]], ...] = (
@@ -77,6 +79,22 @@ def textbook_place(place: Vector, *, patient: Patient) -> Vector:
     return x, y, z
 
 
+def liver_box(scene: Scene) -> Box | None:
+    """The part of the block that can hold liver, or None.
+
+    Args:
+        scene: Whose liver.
+    """
+    patient = scene.body.patient
+    corners = [
+        scene.shifted(textbook_place((x, y, z), patient=patient))
+        for x in (_LOW_CORNER[0], _HIGH_CORNER[0])
+        for y in (_LOW_CORNER[1], _HIGH_CORNER[1])
+        for z in (_LOW_CORNER[2], _HIGH_CORNER[2])
+    ]
+    return scene.points.box_around(*corners, radius_mm=scene.motion.bend_mm)
+
+
 def dome_heights(patient: Patient) -> tuple[float, float]:
     """Heights of the right and the left dome of the diaphragm, set by the liver.
 
@@ -124,13 +142,21 @@ def liver_distance(axes: Axes, *, scene: Scene) -> Field:
 
 
 def paint_fluid(
-    canvas: Canvas, scene: Scene, *, box: Box, liver: Float[np.ndarray, "d h w"]
+    canvas: Canvas,
+    scene: Scene,
+    *,
+    axes: Axes,
+    cavity: Field,
+    box: Box,
+    liver: Float[np.ndarray, "d h w"],
 ) -> None:
     """Paint ascites: around the liver, and deep in the flanks where it runs together.
 
     Args:
         canvas: The picture.
         scene: What to paint.
+        axes: All points of the canvas.
+        cavity: Their distance to the cavity.
         box: The box that `liver` covers.
         liver: Distance to the liver.
     """
@@ -139,13 +165,11 @@ def paint_fluid(
         return
     patient = scene.body.patient
     d, h, w = canvas.hu.shape
-    axes = scene.points.axes()
     x, y, z = axes
-    wall = cavity_distance(axes, patient=patient)
     dome = diaphragm_distance(
         scene.motion.unmove_liver(axes), scene=scene, dome_mm=dome_heights(patient)
     )
-    room = np.maximum(wall + np.float32(1.5), dome + np.float32(1.5))
+    room = np.maximum(cavity + np.float32(1.5), dome + np.float32(1.5))
     # Lying on the back, fluid gathers behind and to the sides, and more so lower down.
     sideways = np.abs(x) / np.float32(patient.half_width_mm)
     depth = thickness * (
@@ -153,7 +177,7 @@ def paint_fluid(
         * np.clip(0.75 + y / 90.0, 0, 1.2)
         * np.clip(1.0 - z / 120.0, 0.5, 1.5)
     )
-    fluid = smooth_max(room, -(wall + depth + 1.5), width=4.0)
+    fluid = smooth_max(room, -(cavity + depth + 1.5), width=4.0)
     around = np.full(canvas.hu.shape, np.float32(1e3))
     around[box] = liver - thickness * (0.75 + 0.25 * np.clip(y[box] / 60.0, -1, 1))
     fluid = np.minimum(fluid, smooth_max(around, room, width=4.0))

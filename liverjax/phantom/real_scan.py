@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy import ndimage
 
 from liverjax.phantom.grid import Grid, Points
 from liverjax.phantom.motion import PhaseMotion
 from liverjax.phantom.render import SLAB_VOXELS
 from liverjax.phantom.shapes import Axes, Field
+
+BoolField = Bool[np.ndarray, "..."]
 
 OUTSIDE_HU = -1024.0
 BONE_HU = 250.0
@@ -46,15 +48,15 @@ def apply_motion(
             shape.
     """
     moving_grid = moving_grid or grid
-    breathes = any(motion.liver_shift_mm) or motion.bend_mm != 0
-    if breathes:
+    breathing = None
+    if any(motion.liver_shift_mm) or motion.bend_mm != 0:
         if liver is None or liver.shape != volume.shape or not liver.any():
             raise ValueError(
                 "motion moves the liver, so a mask of the liver is needed, not empty "
                 f"and of the scan's shape {volume.shape}"
             )
         still = find_still(volume, grid=grid) if still is None else still
-        weight, coarse = _breathing_weight(liver, still, grid=grid, motion=motion)
+        breathing = _Breathing(liver, still, grid=grid, motion=motion)
     d, h, w = moving_grid.shape
     back = np.linalg.inv(motion.matrix) @ moving_grid.ijk_to_lps
     moved = np.empty(moving_grid.shape, np.float32)
@@ -63,15 +65,9 @@ def apply_motion(
         last = min(first + step, d)
         points = Points(matrix=back, shape=(last - first, h, w), start=(first, 0, 0))
         axes = points.axes()
-        if breathes:
-            from_liver = motion.unmove_liver(axes)
-            share = _sample(weight, axes, grid=coarse, order=1)
-            share[_sample(still, axes, grid=grid, order=0)] = 0.0
-            share[_sample(liver, from_liver, grid=grid, order=0)] = 1.0
-            axes = [a + share * (b - a) for a, b in zip(axes, from_liver, strict=True)]
-        moved[first:last] = _sample(
-            volume, axes, grid=grid, order=1, outside=OUTSIDE_HU
-        )
+        if breathing is not None:
+            axes = breathing.undo(axes)
+        moved[first:last] = _linear(volume, axes, grid=grid, outside=OUTSIDE_HU)
     return moved
 
 
@@ -131,60 +127,82 @@ def find_still(
         grid: Its voxels.
     """
     voxel_ml = float(np.prod(grid.spacing_mm)) / 1000.0
-    labels, count = ndimage.label(volume > BONE_HU)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    labels = _label(volume > BONE_HU)
+    sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     bone = (sizes * voxel_ml >= BONE_ML)[labels]
-    air, _ = ndimage.label(volume < -300.0)
+    air = _label(volume < -300.0)
     rim = np.concatenate([air[:, [0, -1]].ravel(), air[:, :, [0, -1]].ravel()])
     outer = np.setdiff1d(np.unique(rim), [0])
     return bone | np.isin(air, outer)
 
 
-def _breathing_weight(
-    liver: Bool[np.ndarray, "d h w"],
-    still: Bool[np.ndarray, "d h w"],
-    *,
-    grid: Grid,
-    motion: PhaseMotion,
-) -> tuple[Float[np.ndarray, "k m n"], Grid]:
-    """How far tissue follows the liver (1) or stays (0), on a coarse grid.
-
-    Tissue between the two follows in proportion to its distances from either.
-    """
-    every = [max(1, round(COARSE_MM / s)) for s in grid.spacing_mm]
-    shape = tuple(-(-n // e) for n, e in zip(grid.shape, every, strict=True))
-    spacing = tuple(s * e for s, e in zip(grid.spacing_mm, every, strict=True))
-    d, h, w = shape
-    a, b, c = spacing
-    coarse = Grid((d, h, w), (a, b, c), grid.origin, grid.direction)
-    axes = Points(matrix=coarse.ijk_to_lps, shape=coarse.shape).axes()
-    here = _sample(liver, motion.unmove_liver(axes), grid=grid, order=0)
-    from_liver = ndimage.distance_transform_edt(~here, sampling=spacing)
-    stays = _sample(still, axes, grid=grid, order=0) & ~here
-    from_still = ndimage.distance_transform_edt(~stays, sampling=spacing)
-    weight = from_still / np.maximum(from_still + from_liver, 1e-6)
-    return (weight * np.clip(1.5 - from_liver / REACH_MM, 0, 1)).astype(
-        np.float32
-    ), coarse
+def _label(mask: Bool[np.ndarray, "d h w"]) -> Int[np.ndarray, "d h w"]:
+    """Numbers of the connected pieces of a mask, from 1; 0 outside."""
+    labels = np.zeros(mask.shape, np.int32)
+    ndimage.label(mask, output=labels)
+    return labels
 
 
-def _sample(
-    array: np.ndarray, axes: Axes, *, grid: Grid, order: int, outside: float = 0.0
-) -> Field | Bool[np.ndarray, ...]:
-    """Values at points; masks (order 0) by the nearest voxel."""
+class _Breathing:
+    """How far the tissue around a breathing liver follows it."""
+
+    def __init__(
+        self,
+        liver: Bool[np.ndarray, "d h w"],
+        still: Bool[np.ndarray, "d h w"],
+        *,
+        grid: Grid,
+        motion: PhaseMotion,
+    ) -> None:
+        self.liver, self.still, self.grid, self.motion = liver, still, grid, motion
+        every = [max(1, round(COARSE_MM / s)) for s in grid.spacing_mm]
+        d, h, w = (-(-n // e) for n, e in zip(grid.shape, every, strict=True))
+        a, b, c = (s * e for s, e in zip(grid.spacing_mm, every, strict=True))
+        self.coarse = Grid((d, h, w), (a, b, c), grid.origin, grid.direction)
+        axes = Points(matrix=self.coarse.ijk_to_lps, shape=self.coarse.shape).axes()
+        here = _nearest(liver, motion.unmove_liver(axes), grid=grid)
+        stays = _nearest(still, axes, grid=grid) & ~here
+        to_liver, to_still = (
+            np.asarray(ndimage.distance_transform_edt(~mask, sampling=(a, b, c)))
+            for mask in (here, stays)
+        )
+        share = to_still / np.maximum(to_still + to_liver, 1e-6)
+        share *= np.clip(1.5 - to_liver / REACH_MM, 0, 1)
+        self.share = share.astype(np.float32)
+
+    def undo(self, axes: Axes) -> Axes:
+        """Places before breathing of points of which body motion is undone already."""
+        from_liver = self.motion.unmove_liver(axes)
+        share = _linear(self.share, axes, grid=self.coarse)
+        share[_nearest(self.still, axes, grid=self.grid)] = 0.0
+        share[_nearest(self.liver, from_liver, grid=self.grid)] = 1.0
+        return [a + share * (b - a) for a, b in zip(axes, from_liver, strict=True)]
+
+
+def _places(axes: Axes, *, grid: Grid) -> Axes:
+    """Slice, row and column (not whole numbers) of points."""
     back = np.linalg.inv(grid.ijk_to_lps).astype(np.float32)
     x, y, z = axes
-    places = [
+    return [
         back[row, 0] * x + back[row, 1] * y + back[row, 2] * z + back[row, 3]
         for row in (2, 1, 0)
     ]
-    if order == 0:
-        flat = array.astype(np.uint8)
-        return ndimage.map_coordinates(flat, places, order=0, cval=0) > 0
+
+
+def _linear(
+    volume: Float[np.ndarray, "d h w"], axes: Axes, *, grid: Grid, outside: float = 0.0
+) -> Field:
+    places = _places(axes, grid=grid)
+    # Rounding must not push the outermost voxels outside.
     return ndimage.map_coordinates(
-        array.astype(np.float32, copy=False), places, order=1, cval=outside
+        volume, places, order=1, mode="grid-constant", cval=outside
     )
+
+
+def _nearest(mask: Bool[np.ndarray, "d h w"], axes: Axes, *, grid: Grid) -> BoolField:
+    places = _places(axes, grid=grid)
+    return ndimage.map_coordinates(mask.astype(np.uint8), places, order=0) > 0
 
 
 def _step(

@@ -11,13 +11,11 @@ from liverjax.phantom.body import Body, Canvas, Scene
 from liverjax.phantom.contrast import tissue_hu
 from liverjax.phantom.grid import Grid, Points
 from liverjax.phantom.liver import (
-    LIVER_CENTER,
-    LIVER_REACH_MM,
     dome_heights,
+    liver_box,
     liver_distance,
     paint_fluid,
     paint_liver,
-    textbook_place,
 )
 from liverjax.phantom.motion import PhaseMotion
 from liverjax.phantom.organs import (
@@ -27,6 +25,7 @@ from liverjax.phantom.organs import (
     paint_stomach,
 )
 from liverjax.phantom.trunk import (
+    cavity_distance,
     paint_arms,
     paint_great_vessels,
     paint_lungs,
@@ -96,15 +95,16 @@ def _paint(scene: Scene) -> Canvas:
     axes = scene.points.axes()
     paint_table(canvas, scene)
     paint_arms(canvas, scene)
-    paint_wall(canvas, scene, axes=axes)
-    paint_lungs(canvas, scene, axes=axes, dome_mm=dome_heights(patient))
-    paint_ribs(canvas, scene, axes=axes)
-    center = scene.shifted(textbook_place(LIVER_CENTER, patient=patient))
-    box = scene.points.box_around(center, radius_mm=LIVER_REACH_MM)
+    cavity = cavity_distance(axes, patient=patient)
+    paint_wall(canvas, scene, axes=axes, cavity=cavity)
+    domes = dome_heights(patient)
+    paint_lungs(canvas, scene, axes=axes, cavity=cavity, dome_mm=domes)
+    paint_ribs(canvas, scene, axes=axes, cavity=cavity)
+    box = liver_box(scene)
     if box is not None:
         still = scene.liver_axes(box)
         liver = liver_distance(still, scene=scene)
-        paint_fluid(canvas, scene, box=box, liver=liver)
+        paint_fluid(canvas, scene, axes=axes, cavity=cavity, box=box, liver=liver)
     paint_spine(canvas, scene)
     paint_bowel(canvas, scene)
     paint_stomach(canvas, scene)

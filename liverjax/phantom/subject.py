@@ -118,6 +118,7 @@ def make_subject(
     index: int,
     motion: dict[str, PhaseMotion] | None = None,
     scan: int = 0,
+    only: tuple[str, ...] = PHASES,
 ) -> Subject:
     """One examination with its images; nothing else of the cohort enters.
 
@@ -129,6 +130,7 @@ def make_subject(
         motion: Motion by phase (`native`, `arterial`, `venous`), in place of a drawn
             one; phases left out stand still.
         scan: Number of the patient's scan: same body and score, another acquisition.
+        only: Phases to make; the others are left out, and these are as ever.
 
     Raises:
         ValueError: For a negative seed or index, or a motion of an unknown phase.
@@ -137,7 +139,7 @@ def make_subject(
     body = make_body(truth.patient, signs=truth.signs)
     phases = {}
     for phase in PHASES:
-        if phase == truth.scan.missing:
+        if phase == truth.scan.missing or phase not in only:
             continue
         grid, moved = truth.scan.grids[phase], truth.motions[phase]
         picture = render(body, phase=phase, grid=grid, motion=moved)

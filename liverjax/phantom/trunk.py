@@ -11,7 +11,6 @@ from liverjax.phantom.shapes import (
     Axes,
     Field,
     ellipsoid,
-    sample_lattice,
     smooth_max,
     smooth_min,
     superellipse,
@@ -24,13 +23,14 @@ VERTEBRA_MM = 33.0
 COLUMN_MM = 500.0
 
 
-def paint_wall(canvas: Canvas, scene: Scene, *, axes: Axes) -> None:
+def paint_wall(canvas: Canvas, scene: Scene, *, axes: Axes, cavity: Field) -> None:
     """Paint fat, muscle, and the fat that fills the cavity between the organs.
 
     Args:
         canvas: The picture.
         scene: What to paint.
         axes: All points of the canvas.
+        cavity: Their distance to the cavity.
     """
     patient, hu = scene.body.patient, scene.hu
     everywhere = _all(canvas)
@@ -42,17 +42,14 @@ def paint_wall(canvas: Canvas, scene: Scene, *, axes: Axes) -> None:
         half_widths=(patient.half_width_mm * swell, patient.half_depth_mm * swell),
         power=patient.squareness,
     )
-    mottled = hu["fat"] + np.float32(0.6) * scene.body.patient.texture_hu * (
-        sample_lattice(scene.body.texture, axes=axes, knot_mm=patient.texture_knot_mm)
-    )
-    canvas.paint(everywhere, skin, mottled)
+    canvas.paint(everywhere, skin, hu["fat"])
     canvas.paint(everywhere, np.abs(skin + 1.0) - 1.0, 20.0)
     # Fat is thicker over flanks and lower belly than over breastbone and back.
     fat = patient.fat_mm * (
         1 + np.float32(0.25) * np.abs(x) / patient.half_width_mm - 0.0012 * z
     )
     canvas.paint(everywhere, skin + fat, hu["muscle"])
-    canvas.paint(everywhere, cavity_distance(axes, patient=patient), hu["visceral_fat"])
+    canvas.paint(everywhere, cavity, hu["visceral_fat"])
 
 
 def cavity_distance(axes: Axes, *, patient: Patient) -> Field:
@@ -102,7 +99,12 @@ def diaphragm_distance(
 
 
 def paint_lungs(
-    canvas: Canvas, scene: Scene, *, axes: Axes, dome_mm: tuple[float, float]
+    canvas: Canvas,
+    scene: Scene,
+    *,
+    axes: Axes,
+    cavity: Field,
+    dome_mm: tuple[float, float],
 ) -> None:
     """Paint what lies above the diaphragm: lungs, heart, mediastinum.
 
@@ -110,6 +112,7 @@ def paint_lungs(
         canvas: The picture.
         scene: What to paint.
         axes: All points of the canvas.
+        cavity: Their distance to the cavity.
         dome_mm: Heights of the domes.
     """
     box = _above(canvas, axes, lowest_mm=-60.0)
@@ -118,7 +121,7 @@ def paint_lungs(
     here = [a[box] for a in axes]
     still = scene.motion.unmove_liver(here)
     below = diaphragm_distance(still, scene=scene, dome_mm=dome_mm)
-    cavity = cavity_distance(here, patient=scene.body.patient)
+    cavity = cavity[box]
     x, y, _ = here
     # Spine and gullet keep the lungs apart behind, the heart's fat in front.
     middle = np.abs(x - np.float32(4.0)) - np.float32(19.0) - np.abs(y) / 9.0
@@ -137,17 +140,18 @@ def paint_lungs(
     canvas.paint(box, heart + 9.0, scene.hu["heart"])
 
 
-def paint_ribs(canvas: Canvas, scene: Scene, *, axes: Axes) -> None:
+def paint_ribs(canvas: Canvas, scene: Scene, *, axes: Axes, cavity: Field) -> None:
     """Paint the ribs as bands that run down and forward in the wall.
 
     Args:
         canvas: The picture.
         scene: What to paint.
         axes: All points of the canvas.
+        cavity: Their distance to the cavity.
     """
     patient = scene.body.patient
     x, y, z = axes
-    depth = cavity_distance(axes, patient=patient) - np.float32(6.0)
+    depth = cavity - np.float32(6.0)
     # 0 at the spine, 1 at the breastbone.
     around = np.arctan2(np.abs(x), y) / np.float32(np.pi)
     run = z + np.float32(190.0) * around * (1 - np.float32(0.3) * around)

@@ -83,17 +83,13 @@ def judged_rows(predictions: Predictions, *, task: Task, seed: int) -> Judged:
     rows = rows.take(np.lexsort((rows.visit, rows.subject)))
     true_class = np.asarray(task.true_class(rows.target), int)
     has_folds = len(rows) > 0 and bool(np.all(rows.fold != ""))
-    ideal = None
-    if rows.on_scale:
-        by_class = task.score_range[1] == len(task.classes) - 1
-        ideal = true_class.astype(float) if by_class else rows.target
     known = len(rows) > 0 and bool(np.all(rows.predicted_class != UNKNOWN_CLASS))
     return Judged(
         seed=seed,
         classes=task.classes,
         score=rows.score,
         target=rows.target,
-        ideal=ideal,
+        ideal=ideal_score(rows, task=task),
         true_class=true_class,
         predicted_class=rows.predicted_class if known else None,
         fold=rows.fold if has_folds else None,
@@ -105,6 +101,20 @@ def judged_rows(predictions: Predictions, *, task: Task, seed: int) -> Judged:
         clustered=len(np.unique(rows.subject)) < len(rows),
         ascites=_ascites(rows),
     )
+
+
+def ideal_score(rows: Predictions, *, task: Task) -> Float[np.ndarray, " n"] | None:
+    """Returns the score a perfect network would give; None where scores only rank."""
+    if not rows.on_scale:
+        return None
+    if is_class_index(task):
+        return np.asarray(task.true_class(rows.target), float)
+    return rows.target
+
+
+def is_class_index(task: Task) -> bool:
+    """Returns whether the task's score runs over class indices, not over its target."""
+    return task.score_range == (0.0, len(task.classes) - 1.0)
 
 
 def block(rows: Judged) -> Block:

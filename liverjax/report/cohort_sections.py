@@ -14,6 +14,7 @@ from liverjax.cohort.schema import STATUS_COLUMNS
 from liverjax.cohort.table_text import is_numeric_column, number
 from liverjax.errors import InputError
 from liverjax.report import figures, markup
+from liverjax.report.block import ideal_score
 from liverjax.report.cautions import preparation_findings
 from liverjax.report.flow import Flow
 from liverjax.report.markup import Section
@@ -71,7 +72,7 @@ def preparation(run: RunFolder) -> Section:
         worst = max(values, key=lambda key: values[key])
         rows.append(
             (
-                f"<code>{markup.text(name)}</code>",
+                markup.code(name),
                 f"{middle:.3g} ({low:.3g} to {high:.3g})",
                 f"{numbers.min():.3g}",
                 f"{numbers.max():.3g} ({markup.text(worst)})",
@@ -99,10 +100,10 @@ def worst_cases(run: RunFolder, *, task: Task) -> Section:
     """Returns the ten examinations furthest from their truth, with their pictures."""
     rows = run.predictions
     rows = rows.take((rows.set == run.metrics["set"]) & np.isfinite(rows.target))
-    by_class = task.score_range[1] == len(task.classes) - 1
+    ideal = ideal_score(rows, task=task)
     true_class = np.asarray(task.true_class(rows.target), int)
-    if rows.on_scale:
-        error = rows.score - (true_class if by_class else rows.target)
+    if ideal is not None:
+        error = rows.score - ideal
         unit = "score less truth"
     elif np.all(rows.predicted_class >= 0):
         error = (rows.predicted_class - true_class).astype(float)
@@ -253,7 +254,7 @@ def _table_one(rows: Predictions, *, task: Task) -> str:
             if values is None or not np.isfinite(values).any():
                 continue
             line(
-                f"<code>{markup.text(name)}</code>",
+                markup.code(name),
                 [_quartiles(values[m]) for m in masks],
             )
             if np.isnan(values).any():

@@ -26,7 +26,7 @@ BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
 RED, SKY, PURPLE, GREY = "#D55E00", "#56B4E9", "#CC79A7", "#6b7280"
 _CLASS_COLOURS = (BLUE, ORANGE, RED, GREEN, PURPLE, SKY)
 _CLASS_MARKERS = ("o", "s", "^", "D", "v", "P")
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
     "axes.spines.top": False,
@@ -292,7 +292,7 @@ def _shade_agreement(
     far = 1e6
     x, y = ([-far, *cuts, far] for cuts in (target_cuts, score_cuts))
     for left, right, low, high in zip(x, x[1:], y, y[1:], strict=False):
-        field = mpl.patches.Rectangle((left, low), right - left, high - low)
+        field = matplotlib.patches.Rectangle((left, low), right - left, high - low)
         field.set(facecolor="#eef4fa", edgecolor="none", zorder=-1, in_layout=False)
         axes.add_artist(field)
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from liverjax.cohort.files import Row
 from liverjax.report.run import RunFolder
-from liverjax.report.tables import examination_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,17 +53,11 @@ def count_flow(run: RunFolder) -> Flow:
     if run.status:
         steps.append(_manifest(run.status))
     rows, judged = run.predictions, np.isfinite(run.predictions.target)
-    missing: tuple[str, ...] = ()
+    missing = tuple(run.metrics["input"]["prepared_without_prediction"])
     if run.examinations:
-        have = {*rows.examinations(), *rows.left_out}
-        keys = [
-            (row["subject"], int(row.get("visit") or 1)) for row in run.examinations
-        ]
-        missing = tuple(examination_name(*key) for key in keys if key not in have)
+        count = len(run.examinations)
         lost = (("without a prediction", len(missing)),) if missing else ()
-        steps.append(
-            FlowStep("Prepared examinations", len(keys), lost, "examinations.csv")
-        )
+        steps.append(FlowStep("Prepared examinations", count, lost, "examinations.csv"))
     reasons = {
         f"another visit of the subject ({run.metrics.get('visits')})": len(
             rows.left_out

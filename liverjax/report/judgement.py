@@ -14,7 +14,7 @@ from liverjax.cohort.schema import TRAIN
 from liverjax.errors import InputError, raise_all
 from liverjax.report.block import Block, Judged, block, judged_rows
 from liverjax.report.metric_tables import write_metric_tables
-from liverjax.report.tables import Predictions
+from liverjax.report.tables import Predictions, examination_name
 from liverjax.stats import rank_correlation
 from liverjax.stats.estimate import Estimate
 from liverjax.stats.resampling import percentile_interval
@@ -107,7 +107,7 @@ def judge(
         "task": task.name,
         "seed": seed,
         "visits": visits,
-        "input": _input(predictions),
+        "input": _input(predictions, examinations),
         "notes": _notes(predictions, ready[top], by_set=by_set),
     }
     if out_dir is not None:
@@ -277,8 +277,14 @@ def _metrics(found: Block) -> dict[str, Any]:
     return {name: value.as_metric() for name, value in found.items()}
 
 
-def _input(predictions: Predictions) -> dict[str, Any]:
+def _input(
+    predictions: Predictions, examinations: Sequence[Mapping[str, str]] | None
+) -> dict[str, Any]:
     has_truth = np.isfinite(predictions.target)
+    have = {*predictions.examinations(), *predictions.left_out}
+    prepared = [
+        (row["subject"], int(row.get("visit") or 1)) for row in examinations or ()
+    ]
     return {
         "file": predictions.file,
         "sha256": predictions.sha256,
@@ -286,6 +292,9 @@ def _input(predictions: Predictions) -> dict[str, Any]:
         "subjects": len(np.unique(predictions.subject)),
         "judged": int(has_truth.sum()),
         "without_target": int((~has_truth).sum()),
+        "prepared_without_prediction": [
+            examination_name(*key) for key in prepared if key not in have
+        ],
     }
 
 

@@ -19,6 +19,11 @@ def text(value: Any) -> str:
     return html.escape(str(value))
 
 
+def code(name: str) -> str:
+    """Returns a name of a column or key, which may break after an underscore."""
+    return f"<code>{text(name).replace('_', '_<wbr>')}</code>"
+
+
 def is_absent(value: float | None) -> bool:
     """Returns whether a figure is null in ``metrics.json``, NaN before it is there."""
     return value is None or not math.isfinite(value)

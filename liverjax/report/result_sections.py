@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from liverjax.report import figures, markup
+from liverjax.report.block import is_class_index
 from liverjax.report.figures import Interval
 from liverjax.report.markup import Section
 from liverjax.report.run import RunFolder
@@ -207,7 +208,7 @@ def _statistics_table(metrics: Mapping[str, Any], *, task: Task) -> str:
 
 
 def _statistic_row(name: str, label: str, metric: Mapping[str, Any]) -> tuple[str, ...]:
-    small = f"<small><code>{name}</code>: {markup.text(metric['method'])}</small>"
+    small = f"<small>{markup.code(name)}: {markup.text(metric['method'])}</small>"
     return (
         f"{markup.text(label)}{small}",
         markup.estimate(metric),
@@ -239,7 +240,6 @@ def _score_panel(run: RunFolder, *, task: Task) -> str:
     tau = run.metrics["kendall_tau"]
     cuts = cut_offs(task) if rows.on_scale else ()
     true_class = np.asarray(task.true_class(rows.target), int)
-    by_class = task.score_range[1] == len(task.classes) - 1
     truths = np.unique(rows.target)
     classes = np.asarray(task.true_class(truths), int)
     changes = np.flatnonzero(np.diff(classes))
@@ -251,7 +251,7 @@ def _score_panel(run: RunFolder, *, task: Task) -> str:
             classes=task.classes,
             score_cuts=cuts,
             target_cuts=[float(truths[i : i + 2].mean()) for i in changes],
-            identity=rows.on_scale and not by_class,
+            identity=rows.on_scale and not is_class_index(task),
             title=f"tau {markup.estimate(tau, decimals=2)}, n = {tau['n']}",
         ),
         run.path / "figures",

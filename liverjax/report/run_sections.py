@@ -96,8 +96,7 @@ def what_was_run(run: RunFolder) -> Section:
 def sources(run: RunFolder) -> Section:
     """Returns the files behind the page, with their hashes."""
     rows = [
-        (f"<code>{markup.text(one.name)}</code>", f"<code>{one.sha256}</code>")
-        for one in run.sources
+        (markup.code(one.name), f"<code>{one.sha256}</code>") for one in run.sources
     ]
     return markup.section(
         "sources",
@@ -116,7 +115,7 @@ def _member_row(member: MemberFacts) -> tuple[str, ...]:
     score = at_best[0].get("select_score") if at_best and best is not None else None
     seconds = [line["seconds"] for line in member.epochs if line.get("seconds")]
     return (
-        f"<code>{markup.text(member.name)}</code>",
+        markup.code(member.name),
         markup.text(done.get("status") or ("done" if done else "not finished")),
         str(len(member.epochs)),
         markup.NONE if best is None else str(int(best) + 1),
@@ -143,4 +142,4 @@ def _flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
             for key, item in value.items()
             for row in _flat(item, f"{prefix}.{key}" if prefix else str(key))
         ]
-    return [(f"<code>{markup.text(prefix)}</code>", markup.text(value))]
+    return [(markup.code(prefix), markup.text(value))]

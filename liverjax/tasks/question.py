@@ -39,6 +39,14 @@ class Task(Protocol):
     loss: str
     judged_by: str
 
+    @property
+    def score_range(self) -> tuple[float, float]:
+        """Lowest and highest score of a perfect network; 0 to classes - 1 is an index.
+
+        A table of other scores is only ranked.
+        """
+        ...
+
     def parse(self, cell: str) -> float:
         """Returns the truth in a manifest's cell; NaN for an empty one.
 

@@ -323,6 +323,23 @@ def test_screenshots_are_left_out_by_name(tmp_path):
     assert failed_codes(info) == ["secondary-capture"]
 
 
+@pytest.mark.parametrize(
+    ("keyword", "value", "code"),
+    [
+        ("SamplesPerPixel", 3, "not-scalar"),
+        ("NumberOfFrames", 4, "multi-frame"),
+        ("RescaleType", "MGML", "not-hounsfield"),
+    ],
+)
+def test_what_no_volume_can_be_made_of_is_left_out(tmp_path, keyword, value, code):
+    def mark(dataset: Dataset, number: int) -> None:
+        setattr(dataset, keyword, value)
+
+    scans.write_series(tmp_path, HU, change=mark)
+    (info,) = series.find_series(tmp_path)
+    assert failed_codes(info) == [code]
+
+
 def test_other_objects_and_files_are_listed_apart(tmp_path):
     scans.write_series(tmp_path / "ct", HU)
     report = Dataset()
@@ -461,6 +478,7 @@ def test_the_crlm_series_reads_and_its_corners_are_clamped(crlm):
     assert findings == ()
 
 
+@pytest.mark.slow
 def test_our_geometry_and_hu_are_those_of_itk(crlm):
     image, _ = volumes.read_volume(crlm)
     reader = sitk.ImageSeriesReader()
@@ -486,6 +504,7 @@ def test_the_derived_mr_slice_is_flagged(shared):
     assert info.field_strength_t == pytest.approx(1.494, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_the_same_scan_as_dicom_and_nifti_is_one_volume(shared, tmp_path):
     folder = shared / "data/ibsi/ibsi_1_ct_radiomics_phantom"
     shutil.unpack_archive(folder / "dicom.zip", tmp_path)

@@ -172,6 +172,7 @@ def test_a_contour_away_from_the_slice_it_names_is_refused(tmp_path):
     assert refused(path, image_path=tmp_path / "ct") == "contour-position"
 
 
+@pytest.mark.slow
 def test_the_ibsi_structure_is_its_mask_to_a_voxel(shared, tmp_path):
     folder = shared / "data/ibsi/ibsi_1_ct_radiomics_phantom"
     shutil.unpack_archive(folder / "dicom.zip", tmp_path)

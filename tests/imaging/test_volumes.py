@@ -90,6 +90,13 @@ def test_a_missing_file_is_named(tmp_path):
     assert refused(tmp_path / "gone.nii.gz")[0] == "missing"
 
 
+def test_an_archive_is_to_be_unpacked(tmp_path):
+    (tmp_path / "scan.zip").write_bytes(b"PK")
+    code, text = refused(tmp_path / "scan.zip")
+    assert code == "not-an-image"
+    assert text.endswith("unpack it first")
+
+
 def test_a_gzip_under_another_name_is_refused(tmp_path):
     path = write(tmp_path / "scan.nii")
     path.write_bytes(gzip.compress(path.read_bytes()))

@@ -38,13 +38,14 @@ def test_a_rigid_motion_carries_a_linear_ramp_along():
         rotation_deg=(3.0, -2.0, 5.0), translation_mm=(4.0, 3.0, -5.0)
     )
     moved = apply_motion(_ramp(), grid=GRID, motion=PhaseMotion(matrix=matrix))
-    inside = moved > -1000
+    k, j, i = (index.ravel() for index in np.indices(GRID.shape))
+    world = GRID.ijk_to_lps @ np.stack([i, j, k, np.ones_like(i)])
+    back = np.linalg.inv(matrix @ GRID.ijk_to_lps) @ world
+    last = np.array([[39], [39], [29]])
+    inside = ((back[:3] >= 0) & (back[:3] <= last)).all(axis=0)
     assert inside.mean() > 0.6
-    k, j, i = (index[inside] for index in np.indices(GRID.shape))
-    back = np.linalg.inv(matrix @ GRID.ijk_to_lps) @ matrix @ np.linalg.inv(matrix)
-    back = back @ GRID.ijk_to_lps @ np.stack([i, j, k, np.ones_like(i)])
     expected = 2.0 * back[0] + 3.0 * back[1] - back[2]
-    np.testing.assert_allclose(moved[inside], expected, atol=0.02)
+    np.testing.assert_allclose(moved.ravel()[inside], expected[inside], atol=0.02)
 
 
 def test_outside_the_scan_there_is_minus_1024():

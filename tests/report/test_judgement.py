@@ -300,7 +300,10 @@ def test_a_run_folder_is_judged_from_its_tables(tmp_path):
     report.write_predictions(tmp_path / "models" / "ascites.csv", table, task=TASK)
     write_csv(
         tmp_path / "examinations.csv",
-        [{"subject": r["subject"], "visit": 1, "ascites_points": 1} for r in table],
+        [
+            {"subject": name, "visit": 1, "ascites_points": 1}
+            for name in (*(r["subject"] for r in table), "LOST")
+        ],
         columns=("subject", "visit", "ascites_points"),
     )
     (tmp_path / "phantom.json").write_text('{"ceiling": {"kendall_tau": 0.6}}')
@@ -308,4 +311,5 @@ def test_a_run_folder_is_judged_from_its_tables(tmp_path):
     assert found["kendall_tau_without_ascites"]["n"] == 40
     assert found["kendall_tau_ceiling"]["estimate"] == 0.6
     assert found["models"]["ascites"]["rows"]["matched"] == 40
+    assert found["input"]["prepared_without_prediction"] == ["LOST"]
     assert (tmp_path / "metrics.json").exists()
