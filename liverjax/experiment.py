@@ -105,7 +105,10 @@ def check_model(study: StudyConfig) -> None:
         InputError: If the model or an option is unknown, or weights are missing.
     """
     model = study.model
-    models.make(model.name, num_outputs=study.task.num_outputs, **model.options)
+    try:
+        models.make(model.name, num_outputs=study.task.num_outputs, **model.options)
+    except ValueError as error:
+        raise InputError(f"config.model: {error}") from None
     if model.pretrained == "none":
         return
     weights.locate(
