@@ -50,10 +50,11 @@ def run(study: StudyConfig) -> RunOutcome:
         InputError: If the folder, config, weights, cohort or splits cannot be used.
     """
     folder = pathlib.Path(study.workdir)
+    if not (folder / "DONE").exists():
+        check_model(study)
     claim_folder(folder, study=study)
     if (folder / "DONE").exists():
         return RunOutcome(0, f"already done: {folder / 'report.html'}")
-    check_model(study)
     cohort = prepare(folder, study=study)
     folds = split(folder, study=study, cohort=cohort)
     chosen = members.of_study(folds=len(folds), seeds=study.train.seeds)

@@ -80,8 +80,8 @@ def predict(
     networks = members.with_best(run_folder)
     if not networks:
         raise InputError(
-            f"{run_folder}: no trained network yet; finish the run with the command that "
-            "started it"
+            f"{run_folder}: no trained network yet; finish the run with the command "
+            "that started it"
         )
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary) / "cohort"
@@ -165,8 +165,8 @@ def manifest_of_folder(
     if missing:
         unclear = "; ".join(summary.open_roles) or "no series looks like it"
         raise InputError(
-            f"{folder}: {', '.join(missing)} not found ({unclear}); say which series is "
-            "which phase with --roles roles.toml"
+            f"{folder}: {', '.join(missing)} not found ({unclear}); say which series "
+            "is which phase with --roles roles.toml"
         )
     examination = Examination(
         subject="study",

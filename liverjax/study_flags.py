@@ -51,7 +51,7 @@ def saved(path: pathlib.Path) -> str:
 
 def _sentence(error: Exception) -> str:
     """What a flag error says to a person: no traceback, no quoted quotes."""
-    text = str(error.args[0] if error.args else error).strip("'\"\n ")
+    text = str(error.args[0] if error.args else error).strip()
     if "Traceback" in text:
         text = f"{text.partition(': Error whilst')[0]}: {text.splitlines()[-1]}"
-    return text.replace("\n", " ")
+    return text.strip('"').replace("\\n", " ").replace("\\'", "'").replace("\n", " ")

@@ -81,8 +81,8 @@ def locate(
     path = pathlib.Path(pretrained)
     if not path.is_file():
         raise InputError(
-            f"model.pretrained={pretrained}: no such file; expected none, imagenet or a "
-            "file that python -m liverjax.weights wrote"
+            f"model.pretrained={pretrained}: no such file; expected none, imagenet or "
+            "a file that python -m liverjax.weights wrote"
         )
     return path
 
