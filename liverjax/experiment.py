@@ -334,7 +334,8 @@ def _phantom_command(phantom: config.PhantomConfig, *, out: pathlib.Path) -> lis
 def _child(command: list[str]) -> None:
     """Runs a preparation command as a child process: it loads ITK, this one jax."""
     _log.info("running python -m %s", " ".join(command))
-    status = subprocess.run([sys.executable, "-m", *command], check=False).returncode
+    words = [sys.executable, "-m", *command]
+    status = subprocess.run(words, stdout=sys.stderr, check=False).returncode
     if status:
         raise InputError(
             f"python -m {command[0]} ended with status {status} (see above)"

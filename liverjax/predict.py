@@ -193,8 +193,8 @@ def main() -> int:
         if given.study.is_dir():
             if given.mask is None:
                 raise InputError(
-                    "--mask is missing: a folder of series needs the liver's mask on the "
-                    f"{study.prepare.reference} phase; this version has no segmentation"
+                    "--mask is missing: a folder of series needs the liver's mask on "
+                    f"the {study.prepare.reference} phase; there is no segmentation yet"
                 )
             manifest = manifest_of_folder(
                 given.study,

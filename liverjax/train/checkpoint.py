@@ -130,12 +130,14 @@ def _manager(folder: pathlib.Path) -> Iterator[ocp.CheckpointManager]:
         level = told.level
         told.setLevel(logging.ERROR)
         try:
+            # Of an attempt that was killed; orbax's own cleaning races with itself.
+            for unfinished in folder.glob("*.orbax-checkpoint-tmp*"):
+                shutil.rmtree(unfinished)
             with ocp.CheckpointManager(
                 folder.absolute(),
                 options=ocp.CheckpointManagerOptions(
                     preservation_policy=ocp.checkpoint_managers.LatestN(1),
                     enable_async_checkpointing=False,
-                    cleanup_tmp_directories=True,  # of an attempt that was killed
                 ),
                 item_handlers=ocp.StandardCheckpointHandler(),
             ) as manager:
@@ -161,10 +163,11 @@ def _read_manifest(folder: pathlib.Path, number: int) -> dict[str, Any]:
 def _compare(described: Mapping[str, Any], like: Any, *, folder: pathlib.Path) -> None:
     """Raises unless the manifest describes exactly the leaves that are expected."""
     expected = {
-        path: (list(leaf.shape), str(leaf.dtype))
-        for path, leaf in _shapes(like).items()
+        path: f"{leaf.dtype}{list(leaf.shape)}" for path, leaf in _shapes(like).items()
     }
-    found = {path: (leaf["shape"], leaf["dtype"]) for path, leaf in described.items()}
+    found = {
+        path: f"{leaf['dtype']}{leaf['shape']}" for path, leaf in described.items()
+    }
     wrong = sorted(
         path
         for path in expected.keys() | found.keys()

@@ -157,42 +157,34 @@ def compile_programs(
         )
     began = time.perf_counter()
     sharding = group_sharding(devices)
-    compiled = functools.partial(_compile, sharding=sharding)
-    like = functools.partial(_like, sharding=sharding)
-    gather = _gather(learner, sharding=sharding)
-    train = functools.partial(
-        steps.train_step,
-        apply_fn=learner.model.apply,
-        tx=learner.tx,
-        loss_fn=learner.loss_fn,
-        augment_fn=learner.augment_fn,
+    create, state = _compile_create(
+        learner,
+        arrays=arrays,
+        row_length=row_length,
+        num_outputs=num_outputs,
+        variables=variables,
+        sharding=sharding,
     )
-    see = functools.partial(_see, crop_fn=learner.crop_fn, gather=gather)
-    image = jax.eval_shape(see, arrays, like((1, row_length), np.int32))[IMAGE]
-    create = functools.partial(_create, learner=learner, image=image)
-    key = jax.eval_shape(lambda: states.member_key(0, fold=0))
-    given = _place((key, variables), sharding=sharding)
-    born = (*given, like((num_outputs,), np.float32))
-    state = _place(jax.eval_shape(create, *born), sharding=sharding)
-
     table = {
-        ROW: like((capacity, row_length), np.int32),
-        OCCURRENCE: like((capacity,), np.int32),
-        TARGET: like((capacity,), target_dtype),
+        ROW: _like((capacity, row_length), np.int32, sharding=sharding),
+        OCCURRENCE: _like((capacity,), np.int32, sharding=sharding),
+        TARGET: _like((capacity,), target_dtype, sharding=sharding),
     }
-    part = {k: like((batch_size, *v.shape[1:]), v.dtype) for k, v in table.items()}
-    _, metrics = jax.eval_shape(train, state, jax.eval_shape(gather, arrays, part))
-    losses = like((capacity // batch_size,), metrics["loss"].dtype)
-    run = functools.partial(
-        steps.run_steps, step=train, gather=gather, batch_size=batch_size
+    advance, losses = _compile_advance(
+        learner,
+        arrays=arrays,
+        state=state,
+        table=table,
+        batch_size=batch_size,
+        sharding=sharding,
     )
-    bound = like((), np.int32)
-    best = state.variables
-    advance = compiled(run, state, losses, table, arrays, bound, bound, donate=(0, 1))
+    best, better = state.variables, _like((), np.bool_, sharding=sharding)
     return Programs(
-        create=compiled(create, *born),
+        create=create,
         advance=advance,
-        keep_best=compiled(keep_best, best, best, like((), np.bool_), donate=(0,)),
+        keep_best=_compile(
+            keep_best, best, best, better, sharding=sharding, donate=(0,)
+        ),
         predictor=compile_predictor(
             learner,
             arrays=arrays,
@@ -263,22 +255,71 @@ def compile_predictor(
     )
 
 
-def _create(
-    key: Any, variables: Any, bias: Any, *, learner: Learner, image: Any
-) -> states.TrainState:
-    """Returns a new-born state with its head's first bias."""
-    state = states.create_state(
-        key,
-        model=learner.model,
+def _compile_create(
+    learner: Learner,
+    *,
+    arrays: Any,
+    row_length: int,
+    num_outputs: int,
+    variables: Any,
+    sharding: NamedSharding,
+) -> tuple[Any, states.TrainState]:
+    """Returns the program that a state is born by, and a state's shapes."""
+    see = functools.partial(
+        _see, crop_fn=learner.crop_fn, gather=_gather(learner, sharding=sharding)
+    )
+    row = _like((1, row_length), np.int32, sharding=sharding)
+    image = jax.eval_shape(see, arrays, row)[IMAGE]
+
+    def create(key: Any, variables: Any, bias: Any) -> states.TrainState:
+        state = states.create_state(
+            key,
+            model=learner.model,
+            tx=learner.tx,
+            image=jnp.zeros(image.shape, image.dtype),
+            variables=variables,
+        )
+        if learner.head is None:
+            return state
+        return state.replace(
+            params=states.with_bias(state.params, bias, layer=learner.head)
+        )
+
+    key = jax.eval_shape(lambda: states.member_key(0, fold=0))
+    given = _place((key, variables), sharding=sharding)
+    given = (*given, _like((num_outputs,), np.float32, sharding=sharding))
+    state = _place(jax.eval_shape(create, *given), sharding=sharding)
+    return _compile(create, *given, sharding=sharding), state
+
+
+def _compile_advance(
+    learner: Learner,
+    *,
+    arrays: Any,
+    state: states.TrainState,
+    table: Mapping[str, jax.ShapeDtypeStruct],
+    batch_size: int,
+    sharding: NamedSharding,
+) -> tuple[Any, jax.ShapeDtypeStruct]:
+    """Returns the program of an epoch's steps, and the shape of their losses."""
+    gather = _gather(learner, sharding=sharding)
+    step = functools.partial(
+        steps.train_step,
+        apply_fn=learner.model.apply,
         tx=learner.tx,
-        image=jnp.zeros(image.shape, image.dtype),
-        variables=variables,
+        loss_fn=learner.loss_fn,
+        augment_fn=learner.augment_fn,
     )
-    if learner.head is None:
-        return state
-    return state.replace(
-        params=states.with_bias(state.params, bias, layer=learner.head)
+    like = functools.partial(_like, sharding=sharding)
+    part = {k: like((batch_size, *v.shape[1:]), v.dtype) for k, v in table.items()}
+    _, metrics = jax.eval_shape(step, state, jax.eval_shape(gather, arrays, part))
+    losses = like((table[ROW].shape[0] // batch_size,), metrics["loss"].dtype)
+    run = functools.partial(
+        steps.run_steps, step=step, gather=gather, batch_size=batch_size
     )
+    bound = like((), np.int32)
+    given = (state, losses, table, arrays, bound, bound)
+    return _compile(run, *given, sharding=sharding, donate=(0, 1)), losses
 
 
 def _see(arrays: Any, rows: Any, *, crop_fn: Any, gather: Any) -> Any:

@@ -10,7 +10,7 @@ from jaxtyping import Int
 
 from liverjax.cohort import files
 from liverjax.cohort.schema import TRAIN
-from liverjax.run_folder import Examinations
+from liverjax.members.run_folder import Examinations
 from liverjax.tasks.question import Outcome, Task, average_rows
 
 SLICES, PREDICTIONS = "predictions_slices.csv", "predictions.csv"  # in its folder

@@ -1,7 +1,7 @@
 """A run folder as `liverjax.experiment` leaves it before training, and a small network.
 
-Also a program: ``python -m tests.small_run FOLDER [MEMBER ...]`` trains the folder's
-members on two host devices, for tests that kill it.
+Also a program, for tests that kill it: ``python -m tests.members.small_run FOLDER``
+trains the folder's members on two host devices.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import pathlib
 import sys
 
+import jax
 import numpy as np
 
 from configs import cp_ct
-from liverjax import config, models
+from liverjax import config, members, models
 from liverjax.cohort import files, schema, splits
 from tests.cohort.small import write_cohort
 from tests.train.toy import Net
@@ -67,25 +68,27 @@ def write_run(folder: pathlib.Path, **train) -> pathlib.Path:
         study.train[name] = value
     values = config.from_config_dict(study)
     files.write_json(folder / "config.json", config.to_dict(values))
-    truth = dict(zip(names[:SUBJECTS], points % 3, strict=False))
+    truth = dict(zip(names[:SUBJECTS], (points % 3).tolist(), strict=False))
     folds = splits.make_folds(truth, folds=FOLDS, select_fraction=0.3, seed=0)
     splits.write_splits(folder / "splits.json", folds, seed=0)
     return folder
 
 
-def main() -> None:
-    import jax
+def read(folder: pathlib.Path, name: str) -> dict[str, bytes]:
+    """The bytes of one file of every member that has it."""
+    return {
+        path.parent.name: path.read_bytes()
+        for path in sorted((folder / "members").glob(f"*/{name}"))
+    }
 
-    jax.config.update("jax_num_cpu_devices", 2)
-    models.MODELS["toy"] = toy_model
-    from liverjax import members
 
-    folder = pathlib.Path(sys.argv[1])
+def train(folder: pathlib.Path) -> members.Ended:
+    """Trains all members of the folder on two host devices."""
     chosen = members.of_study(folds=FOLDS, seeds=1)
-    print("ready", flush=True)
-    ended = members.train_members(folder, chosen, devices=jax.devices())
-    sys.exit(ended.status)
+    return members.train_members(folder, chosen, devices=jax.devices()[:2])
 
 
 if __name__ == "__main__":
-    main()
+    models.MODELS["toy"] = toy_model
+    print("ready", flush=True)
+    sys.exit(train(pathlib.Path(sys.argv[1])).status)

@@ -20,60 +20,49 @@ import jax
 import numpy as np
 
 from liverjax import runtime
-from liverjax.claims import claim
 from liverjax.cohort import files
-from liverjax.data import resident
 from liverjax.data.resident import Device
-from liverjax.errors import InputError
-from liverjax.member_tables import write_tables
-from liverjax.run_folder import Run, open_run
-from liverjax.stopping import stop_on_signals
+from liverjax.members.claims import claim
+from liverjax.members.member import Member, folder_of, of_study
+from liverjax.members.networks import (
+    DONE,
+    Network,
+    load_best,
+    load_network,
+    predict_arrays,
+    save_best,
+    status_of,
+    with_best,
+)
+from liverjax.members.run_folder import Run, open_run
+from liverjax.members.seats import Seat, Seats
+from liverjax.members.stopping import stop_on_signals
+from liverjax.members.tables import write_tables
 from liverjax.tasks.question import average_rows
 from liverjax.train import checkpoint
-from liverjax.train.compile import Programs, compile_programs, group_sharding
 from liverjax.train.evaluate import predict_rows
 from liverjax.train.loop import Fit, fit
 from liverjax.train.standing import CHECKPOINT
 from liverjax.train.state import TrainState, member_key
 
-BEST, DONE = "best", "done.json"  # in a member's folder
+__all__ = [
+    "Ended",
+    "Member",
+    "Network",
+    "Run",
+    "Seat",
+    "folder_of",
+    "load_best",
+    "load_network",
+    "of_study",
+    "open_run",
+    "predict_arrays",
+    "train_member",
+    "train_members",
+    "with_best",
+]
 
 _log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True, order=True)
-class Member:
-    """One network: a fold, a random start, a set of numeric hyperparameters.
-
-    Attributes:
-        fold: Place in ``splits.json``.
-        seed: Number of the random start, from 0; the config's ``train.seed`` is added.
-        trial: Number of the hyperparameters.
-    """
-
-    fold: int
-    seed: int = 0
-    trial: int = 0
-
-    @property
-    def id(self) -> str:
-        """The name of its folder."""
-        return f"f{self.fold:02d}-s{self.seed:02d}-t{self.trial:02d}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Seat:
-    """A device, or a group of them, ready to train any member of one run.
-
-    Attributes:
-        device: The first of the group.
-        programs: Compiled for it.
-        arrays: The cohort's records, on it.
-    """
-
-    device: Device
-    programs: Programs
-    arrays: Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,34 +89,6 @@ class Ended:
         return 0 if self.signal is None else 128 + self.signal
 
 
-def of_study(*, folds: int, seeds: int) -> tuple[Member, ...]:
-    """Returns a study's members: every fold of the first seed, then of the next."""
-    return tuple(Member(fold, seed) for seed in range(seeds) for fold in range(folds))
-
-
-def folder_of(run_folder: pathlib.Path, member: Member) -> pathlib.Path:
-    """Returns a member's folder."""
-    return run_folder / "members" / member.id
-
-
-def load_best(folder: pathlib.Path) -> dict[str, Any]:
-    """Returns ``params`` and ``batch_stats`` of a finished member's best epoch.
-
-    Args:
-        folder: As `folder_of` gives it.
-
-    Raises:
-        InputError: If there are none, or they are damaged.
-    """
-    found = checkpoint.restore(folder / BEST)
-    if found is None:
-        raise InputError(
-            f"{folder}: no trained network here ({BEST}/ is missing); train the member "
-            "with python -m liverjax.main"
-        )
-    return {"batch_stats": {}} | found[0]
-
-
 def train_members(
     run_folder: pathlib.Path,
     members: Sequence[Member],
@@ -149,14 +110,14 @@ def train_members(
     Raises:
         InputError: If the run folder cannot be used, or the cohort does not fit.
     """
-    done = {m: _status(folder_of(run_folder, m)) for m in members}
+    done = {m: status_of(folder_of(run_folder, m)) for m in members}
     statuses = {member: status for member, status in done.items() if status}
     queue = collections.deque(m for m in members if m not in statuses)
     if not queue:
         return Ended(statuses, signal=None)
     run = open_run(run_folder)
     with stop_on_signals() as stop:
-        seats = _Seats(run, devices=devices[: len(queue)], available=available_bytes)
+        seats = Seats(run, devices=devices[: len(queue)], available=available_bytes)
 
         def work(device: Device) -> None:
             # Contexts of the main thread do not reach this one.
@@ -207,77 +168,29 @@ def train_member(
     run = open_run(run) if isinstance(run, pathlib.Path) else run
     folder = folder_of(run.folder, member)
     with claim(folder / "claim"):
-        status = _status(folder)
+        status = status_of(folder)
         if status is not None:
             checkpoint.remove(folder / CHECKPOINT)
             return status
         if seat is None:
             device = jax.local_devices()[0]
-            seat = _Seats(run, devices=[device], available=None).take(device)
+            seat = Seats(run, devices=[device], available=None).take(device)
         began = time.monotonic()
         fitted = _fit(run, member, seat=seat, stop=stop or threading.Event())
         if fitted.status == "stopped":
             return "stopped"
         if fitted.best is not None:
             _predict(run, member, fitted.best, seat=seat)
-            checkpoint.remove(folder / BEST)
-            about = {"member": dataclasses.asdict(member), "epoch": fitted.best_epoch}
-            checkpoint.save(folder / BEST, fitted.best, about=about)
+            about = {
+                "member": dataclasses.asdict(member),
+                "epoch": fitted.best_epoch,
+                "input_mean": run.input_mean,
+                "input_std": run.input_std,
+            }
+            save_best(folder, fitted.best, about=about)
         _write_done(folder, member, fitted, seat=seat, began=began)
         checkpoint.remove(folder / CHECKPOINT)
         return fitted.status
-
-
-class _Seats:
-    """Makes devices ready; the cohort is read once for all of them."""
-
-    def __init__(
-        self, run: Run, *, devices: Sequence[Device], available: int | None
-    ) -> None:
-        self.run, self.devices, self.available = run, devices, available
-        self._guard = threading.Lock()
-        self._host: Mapping[str, Any] | None = None
-
-    def take(self, device: Device) -> Seat:
-        """Returns one device with its programs and the cohort."""
-        run, sharding = self.run, group_sharding([device])
-        overlap = run.learner.kind.records - 1
-        count = run.cohort.num_records
-        shapes = {
-            spec.name: jax.ShapeDtypeStruct((count, *spec.shape), spec.dtype)
-            for spec in run.cohort.arrays
-        }
-        programs = compile_programs(
-            run.learner,
-            arrays=resident.place(shapes, sharding, overlap=overlap),
-            row_length=run.table_shape[1],
-            target_dtype=run.targets.dtype,
-            batch_size=run.study.train.batch_size,
-            capacity=run.table_shape[0],
-            devices=[device],
-            variables=run.variables,
-            num_outputs=run.task.num_outputs,
-        )
-        _log.info("%s: compiled in %.1f s", device, programs.compile_s)
-        host = self._read(device, programs)
-        return Seat(
-            device=device,
-            programs=programs,
-            arrays=resident.place(host, sharding, overlap=overlap),
-        )
-
-    def _read(self, device: Device, programs: Programs) -> Mapping[str, Any]:
-        with self._guard:
-            if self._host is None:
-                resident.check_fit(
-                    cohort_bytes=self.run.cohort.nbytes,
-                    group_bytes=programs.state_bytes + programs.program_bytes,
-                    groups=len(self.devices) if device.platform == "cpu" else 1,
-                    device=device,
-                    available_bytes=self.available,
-                )
-                self._host = resident.read_host_arrays(self.run.cohort)
-            return self._host
 
 
 def _fit(run: Run, member: Member, *, seat: Seat, stop: threading.Event) -> Fit:
@@ -374,12 +287,6 @@ def _write_done(
             "environments": list(fitted.environments),
         },
     )
-
-
-def _status(folder: pathlib.Path) -> str | None:
-    """Returns a finished member's status, None for an unfinished one."""
-    path = folder / DONE
-    return files.read_json(path)["status"] if path.exists() else None
 
 
 def _raise_first(futures: Sequence[concurrent.futures.Future[None]]) -> None:

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int, Num
 
 from liverjax import config, losses, models
 from liverjax.cohort import files
-from liverjax.cohort.schema import TRAIN, ArraySpec, Cohort, open_cohort
+from liverjax.cohort.schema import TRAIN, Cohort, open_cohort
 from liverjax.cohort.splits import Fold, read_splits
 from liverjax.config import StudyConfig
 from liverjax.data.augment import augment, center_crop
@@ -99,6 +99,8 @@ class Run:
         learner: The study's functions.
         plan: How long a member is trained.
         variables: Pretrained weights to start from; None starts from nothing.
+        input_mean: Of the network's input channels, intensities in [0, 1].
+        input_std: Likewise.
     """
 
     folder: pathlib.Path
@@ -109,6 +111,8 @@ class Run:
     learner: Learner
     plan: Plan
     variables: Mapping[str, Any] | None
+    input_mean: tuple[float, ...]
+    input_std: tuple[float, ...]
 
     @property
     def task(self) -> Task:
@@ -151,13 +155,22 @@ class Run:
         )
 
 
+def read_study(folder: pathlib.Path) -> StudyConfig:
+    """Returns the config that a run folder was started with.
+
+    Raises:
+        InputError: If it is missing or not one.
+    """
+    return config.from_config_dict(files.read_json(folder / "config.json"))
+
+
 def open_run(folder: pathlib.Path) -> Run:
     """Returns what a run folder says.
 
     Raises:
         InputError: If its config, splits, cohort or weights cannot be used.
     """
-    study = config.from_config_dict(files.read_json(folder / "config.json"))
+    study = read_study(folder)
     path = pathlib.Path(study.cohort.path) if study.cohort.path else folder / "cohort"
     cohort = open_cohort(path, verify=False)
     variables, mean, std = starting_weights(study)
@@ -167,7 +180,9 @@ def open_run(folder: pathlib.Path) -> Run:
         cohort=cohort,
         folds=read_splits(folder / "splits.json"),
         examinations=read_examinations(cohort, task=study.task),
-        learner=make_learner(study, specs=cohort.arrays, mean=mean, std=std),
+        learner=make_learner(study, mean=mean, std=std),
+        input_mean=mean,
+        input_std=std,
         plan=make_plan(study),
         variables=variables,
     )
@@ -224,7 +239,6 @@ def starting_weights(
 def make_learner(
     study: StudyConfig,
     *,
-    specs: Sequence[ArraySpec],
     mean: Sequence[float],
     std: Sequence[float],
     kind: RowKind = ROWS["slice"],
@@ -233,12 +247,11 @@ def make_learner(
 
     Args:
         study: The config.
-        specs: Arrays of a record.
         mean: Of the input's channels.
         std: Of the input's channels.
         kind: How a row becomes an example.
     """
-    crop_px = study.prepare.patch_px
+    specs, crop_px = study.prepare.arrays(), study.prepare.patch_px
     model = study.model
     dtype = None if model.compute_dtype == "float32" else model.compute_dtype
 

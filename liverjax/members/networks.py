@@ -1,0 +1,147 @@
+"""Finished members as networks: what prediction and explanation need, no cohort."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Int
+
+from liverjax.cohort import files
+from liverjax.config import StudyConfig
+from liverjax.data.resident import Device, place
+from liverjax.errors import InputError
+from liverjax.members.member import Member, folder_of
+from liverjax.members.run_folder import make_learner, read_study
+from liverjax.tasks.question import Outcome, average_rows
+from liverjax.train import checkpoint
+from liverjax.train.compile import Learner, compile_predictor, group_sharding
+from liverjax.train.evaluate import predict_rows
+
+BEST, DONE = "best", "done.json"  # in a member's folder
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A trained network and everything it needs to see an image.
+
+    Attributes:
+        study: The config it was trained by.
+        learner: Its functions; ``learner.crop_fn`` turns a record's arrays into what
+            ``learner.model`` sees.
+        variables: ``params`` and ``batch_stats`` of the best epoch.
+    """
+
+    study: StudyConfig
+    learner: Learner
+    variables: Mapping[str, Any]
+
+
+def status_of(folder: pathlib.Path) -> str | None:
+    """Returns a member's status, ``ok`` or ``non-finite``, or None if unfinished."""
+    path = folder / DONE
+    return files.read_json(path)["status"] if path.exists() else None
+
+
+def with_best(run_folder: pathlib.Path) -> tuple[Member, ...]:
+    """Returns the finished members of a run that have a network, in order."""
+    done = [files.read_json(p) for p in (run_folder / "members").glob(f"*/{DONE}")]
+    return tuple(
+        sorted(Member(**d["member"]) for d in done if d["best_epoch"] is not None)
+    )
+
+
+def save_best(
+    folder: pathlib.Path, variables: Mapping[str, Any], *, about: Mapping[str, Any]
+) -> None:
+    """Writes a member's best variables, and what is to be known about them."""
+    checkpoint.remove(folder / BEST)
+    checkpoint.save(folder / BEST, variables, about=about)
+
+
+def load_best(folder: pathlib.Path) -> dict[str, Any]:
+    """Returns ``params`` and ``batch_stats`` of a finished member's best epoch.
+
+    Args:
+        folder: As `folder_of` gives it.
+
+    Raises:
+        InputError: If there are none, or they are damaged.
+    """
+    variables, _ = _load(folder)
+    return variables
+
+
+def load_network(run_folder: pathlib.Path, member: Member) -> Network:
+    """Returns a finished member's network.
+
+    Raises:
+        InputError: If there is none, or the run folder cannot be used.
+    """
+    study = read_study(run_folder)
+    variables, about = _load(folder_of(run_folder, member))
+    learner = make_learner(study, mean=about["input_mean"], std=about["input_std"])
+    return Network(study=study, learner=learner, variables=variables)
+
+
+def predict_arrays(
+    run_folder: pathlib.Path,
+    members: Sequence[Member],
+    *,
+    arrays: Mapping[str, np.ndarray],
+    spans: Int[np.ndarray, "e 2"],
+    device: Device | None = None,
+) -> tuple[Outcome, ...]:
+    """Returns each member's outcome of examinations that are in no cohort.
+
+    Args:
+        run_folder: Of the finished run.
+        members: Of `with_best`, compiled for once.
+        arrays: Records by name, ``(n, h, w, c)``, prepared by the run's recipe.
+        spans: First record and number of records of each examination.
+        device: Where; None is jax's first.
+
+    Returns:
+        For each member an entry an examination: the mean over its rows.
+
+    Raises:
+        InputError: If a member has no network.
+    """
+    device = jax.local_devices()[0] if device is None else device
+    outcomes, predictor, placed = [], None, {}
+    for member in members:
+        network = load_network(run_folder, member)
+        kind, task = network.learner.kind, network.study.task
+        rows, whose = kind.cover(spans)
+        if predictor is None:
+            sharding = group_sharding([device])
+            placed = place(arrays, sharding, overlap=kind.records - 1)
+            predictor = compile_predictor(
+                network.learner,
+                arrays=placed,
+                row_length=rows.shape[1],
+                batch_size=network.study.train.batch_size,
+                devices=[device],
+                variables=network.variables,
+            )
+        logits, _ = predict_rows(
+            network.variables, rows, arrays=placed, predictor=predictor
+        )
+        outcome = average_rows(task.link(logits), group=whose, num_groups=len(spans))
+        outcomes.append(outcome)
+    return tuple(outcomes)
+
+
+def _load(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    found = checkpoint.restore(folder / BEST)
+    if found is None:
+        raise InputError(
+            f"{folder}: no trained network here ({BEST}/ is missing); train the member "
+            "with python -m liverjax.main"
+        )
+    variables, about = found
+    return {"batch_stats": {}} | variables, about

@@ -1,0 +1,68 @@
+"""Converts published weights: ``python -m liverjax.weights --help``."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from liverjax.weights.convert import FAMILIES, convert
+from liverjax.weights.naming import WeightsError, flatten
+from liverjax.weights.read import read
+from liverjax.weights.sources import SOURCES, Source, download
+from liverjax.weights.store import Meta, save
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0 when the converted file was written, 1 on a foreseen error."""
+    flags = _parser().parse_args(arguments)
+    path = pathlib.Path(flags.out) / f"{flags.model}.safetensors"
+    try:
+        file = download(flags.model) if flags.download else pathlib.Path(flags.source)
+        variables = convert(flags.model, read(file))
+        save(variables, path, meta=_meta(flags.model, file, by_hub=flags.download))
+    except (WeightsError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    flat = flatten(variables)
+    count = sum(a.size for key, a in flat.items() if key.startswith("params/"))
+    print(f"{path}: {flags.model}, {count:,} parameters, from {file}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m liverjax.weights",
+        description="Published weights to Flax variables (OUT/MODEL.safetensors).",
+    )
+    parser.add_argument("--model", required=True, choices=sorted(FAMILIES))
+    origin = parser.add_mutually_exclusive_group(required=True)
+    origin.add_argument("--source", help="a .safetensors or .pth file on this machine")
+    origin.add_argument(
+        "--download",
+        action="store_true",
+        help="fetch from the publisher's repository: "
+        + ", ".join(f"{name} {s.repository}" for name, s in SOURCES.items()),
+    )
+    parser.add_argument("--out", required=True, help="folder of converted weights")
+    return parser
+
+
+def _meta(model: str, file: pathlib.Path, *, by_hub: bool) -> Meta:
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    source = SOURCES.get(model, Source(repository="", licence=""))
+    origin = f"{source.repository}/{source.file}" if by_hub else file.name
+    return Meta(
+        model=model,
+        input_mean=source.input_mean,
+        input_std=source.input_std,
+        origin=f"{origin} sha256:{digest}",
+        licence=source.licence if by_hub else "",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Published weights made to fit another number of outputs or input channels."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from liverjax.weights.convert import FAMILIES, sizes_of
+from liverjax.weights.naming import Variables, WeightsError, flatten, nest
+
+
+@dataclasses.dataclass(frozen=True)
+class Adapted:
+    """Variables that fit, and which of them did not come from the file.
+
+    Attributes:
+        variables: All collections.
+        fresh: Paths of leaves that start anew, such as ``params/fc/kernel``; they hold
+            zeros, for the caller to draw if zeros are not wanted.
+    """
+
+    variables: Variables
+    fresh: tuple[str, ...]
+
+
+def adapt(
+    variables: Mapping[str, Any], *, model: str, num_outputs: int, in_channels: int
+) -> Adapted:
+    """The variables with a head of ``num_outputs`` and a stem of ``in_channels``.
+
+    A head of another size is replaced by zeros and named as fresh. A stem for other
+    than its own channels gets, for each of the new channels, the sum of the old
+    channels' kernels divided by the new number: an image whose channels are all alike
+    (a grey image) then gives what it would have given before, and a single channel gets
+    the plain sum. Input mean and standard deviation follow by :func:`spread`.
+
+    Args:
+        variables: All collections of ``model``.
+        model: Name of the architecture.
+        num_outputs: Of the network wanted.
+        in_channels: Of the images to come.
+
+    Raises:
+        WeightsError: If the variables are not those of ``model``, or a number is not
+            positive.
+    """
+    if num_outputs < 1 or in_channels < 1:
+        raise WeightsError(
+            "num_outputs and in_channels must be at least 1, got "
+            f"{num_outputs} and {in_channels}"
+        )
+    flat = flatten(variables)
+    sizes, fresh = sizes_of(model, flat), []
+    family = FAMILIES[model]
+    if sizes.in_channels != in_channels:
+        kernel = flat[family.first]
+        shared = kernel.sum(axis=-2, keepdims=True, dtype=np.float64) / in_channels
+        shared = np.repeat(shared, in_channels, axis=-2)
+        flat[family.first] = shared.astype(kernel.dtype)
+    if sizes.num_outputs != num_outputs:
+        for leaf in ("kernel", "bias"):
+            path = f"{family.head}/{leaf}"
+            old = flat[path]
+            flat[path] = np.zeros((*old.shape[:-1], num_outputs), old.dtype)
+            fresh.append(path)
+    return Adapted(variables=nest(flat), fresh=tuple(fresh))
+
+
+def spread(values: Sequence[float], *, in_channels: int) -> tuple[float, ...]:
+    """Input means or deviations for images of ``in_channels`` channels.
+
+    The values themselves if there are as many, else their mean for each channel, as
+    :func:`adapt` treats the kernels.
+    """
+    if len(values) == in_channels:
+        return tuple(float(value) for value in values)
+    return (float(np.mean(values)),) * in_channels

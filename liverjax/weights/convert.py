@@ -1,0 +1,158 @@
+"""Published tensors to Flax variables and back, by the naming table of a family."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from liverjax.weights import resnet
+from liverjax.weights.naming import (
+    Entry,
+    Family,
+    Sizes,
+    Tensors,
+    Variables,
+    WeightsError,
+    flatten,
+    nest,
+    some,
+)
+
+_LOG = logging.getLogger(__name__)
+
+FAMILIES: dict[str, Family] = dict.fromkeys(resnet.DEPTHS, resnet.FAMILY)
+"""The family of each architecture whose weights can be read."""
+
+_ANY = Sizes(width=1, in_channels=1, num_outputs=1)
+
+
+def convert(name: str, tensors: Tensors) -> Variables:
+    """All Flax collections of the architecture ``name``, float32, from its tensors.
+
+    Width, input channels and number of outputs are those of the tensors. A leading
+    ``module.`` in all names is taken off. Counters (``num_batches_tracked``) have no
+    use here; they are left out, whether they are there or not.
+
+    Args:
+        name: A key of ``FAMILIES``.
+        tensors: Published names and arrays, in any scheme of the family.
+
+    Raises:
+        WeightsError: If the architecture is unknown, or tensors are missing, surplus,
+            of another shape, not floating point, or not finite; all are named.
+    """
+    family = _family(name)
+    if tensors and all(key.startswith("module.") for key in tensors):
+        tensors = {key.removeprefix("module."): value for key, value in tensors.items()}
+    scheme = max(
+        family.tables,
+        key=lambda s: len({e.name for e in family.tables[s](name, _ANY)} & {*tensors}),
+    )
+    by_path = {e.path: e.name for e in family.tables[scheme](name, _ANY)}
+    first, head = by_path[family.first], by_path[f"{family.head}/kernel"]
+    for key in (first, head):
+        if key not in tensors:
+            raise WeightsError(
+                f"these are not weights of {name}: no tensor is called {key!r} (first "
+                f"names: {some(list(tensors))})"
+            )
+    width, in_channels = (*np.shape(tensors[first]), 0, 0)[:2]
+    num_outputs = (*np.shape(tensors[head]), 0)[0]
+    sizes = Sizes(width=width, in_channels=in_channels, num_outputs=num_outputs)
+    entries = family.tables[scheme](name, sizes)
+    _check(name, tensors, entries)
+    unused = [e.name for e in entries if not e.path and e.name in tensors]
+    if unused:
+        _LOG.info("%s: %d counters of batches are not needed", name, len(unused))
+    used = (e for e in entries if e.path)
+    return nest({e.path: e.to_variable(tensors[e.name]) for e in used})
+
+
+def export(
+    name: str, variables: Mapping[str, Any], *, scheme: str = "torchvision"
+) -> dict[str, np.ndarray]:
+    """The published names and arrays of ``variables``, in published order.
+
+    The inverse of :func:`convert`, bit by bit; counters of batches are zeros.
+
+    Args:
+        name: A key of ``FAMILIES``.
+        variables: All collections of that architecture.
+        scheme: Whose names to use; torchvision's fit timm's ResNets too.
+
+    Raises:
+        WeightsError: If architecture or scheme is unknown, or variables are missing,
+            surplus or of another shape; all are named.
+    """
+    family, flat = _family(name), flatten(variables)
+    if scheme not in family.tables:
+        known = ", ".join(family.tables)
+        raise WeightsError(f"{name} has no naming scheme {scheme!r}; known: {known}")
+    sizes = sizes_of(name, flat)
+    entries = family.tables[scheme](name, sizes)
+    problems = []
+    missing = [e.path for e in entries if e.path and e.path not in flat]
+    surplus = sorted({*flat} - {e.path for e in entries})
+    if missing:
+        problems.append(f"missing: {some(missing)}")
+    if surplus:
+        problems.append(f"not known: {some(surplus)}")
+    exported = {}
+    for entry in entries:
+        if not entry.path:
+            exported[entry.name] = np.zeros(entry.shape, np.int64)
+        elif entry.path in flat:
+            exported[entry.name] = entry.to_tensor(flat[entry.path])
+            if exported[entry.name].shape != entry.shape:
+                problems.append(f"{entry.path} has shape {flat[entry.path].shape}")
+    if problems:
+        raise WeightsError(f"variables of {name}: {'; '.join(problems)}")
+    return exported
+
+
+def sizes_of(name: str, flat: Mapping[str, np.ndarray]) -> Sizes:
+    """Width, input channels and outputs of variables given by path.
+
+    Raises:
+        WeightsError: If the first convolution or the head is not there.
+    """
+    family = _family(name)
+    head = f"{family.head}/kernel"
+    for path in (family.first, head):
+        if path not in flat:
+            raise WeightsError(f"these are not variables of {name}: {path} is missing")
+    in_channels, width = flat[family.first].shape[-2:]
+    return Sizes(width=width, in_channels=in_channels, num_outputs=flat[head].shape[-1])
+
+
+def _family(name: str) -> Family:
+    if name not in FAMILIES:
+        known = ", ".join(FAMILIES)
+        raise WeightsError(f"no naming table for model {name!r}; known are {known}")
+    return FAMILIES[name]
+
+
+def _check(name: str, tensors: Tensors, entries: list[Entry]) -> None:
+    known = {entry.name: entry for entry in entries}
+    missing = [e.name for e in entries if e.path and e.name not in tensors]
+    surplus = [key for key in tensors if key not in known]
+    problems = []
+    if missing:
+        problems.append(f"missing: {some(missing)}")
+    if surplus:
+        problems.append(f"surplus: {some(surplus)}")
+    for key, tensor in tensors.items():
+        if key not in known or not known[key].path:
+            continue
+        if np.shape(tensor) != known[key].shape:
+            wanted = known[key].shape
+            problems.append(f"{key} has shape {np.shape(tensor)}, expected {wanted}")
+        elif not np.issubdtype(np.asarray(tensor).dtype, np.floating):
+            problems.append(f"{key} is {np.asarray(tensor).dtype}, expected floats")
+        elif not np.isfinite(tensor).all():
+            problems.append(f"{key} has values that are not finite")
+    if problems:
+        raise WeightsError(f"weights of {name}: {'; '.join(problems)}")

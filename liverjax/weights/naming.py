@@ -1,0 +1,110 @@
+"""What a naming table is: published names beside the paths of Flax variables."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+Tensors = Mapping[str, np.ndarray]
+"""Published names and their arrays."""
+
+Variables = dict[str, Any]
+"""Flax collections: nested dictionaries with arrays as leaves."""
+
+
+class WeightsError(ValueError):
+    """Weights that cannot be used; the message says which tensor and why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One tensor of a published file and the variable it becomes.
+
+    Attributes:
+        name: Published name, such as ``layer1.0.conv1.weight``.
+        shape: Published shape.
+        path: Variable, such as ``params/layer1_0/conv1/kernel``; empty for a counter
+            that has no use here (exported as zero, not required in a file).
+        axes: Where our axes stand in the published tensor; empty keeps their order.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    path: str
+    axes: tuple[int, ...] = ()
+
+    def to_variable(self, tensor: np.ndarray) -> np.ndarray:
+        """The published tensor with our order of axes, float32."""
+        tensor = np.asarray(tensor).astype(np.float32, copy=False)
+        return np.ascontiguousarray(tensor.transpose(self.axes or None))
+
+    def to_tensor(self, variable: np.ndarray) -> np.ndarray:
+        """The variable with the published order of axes."""
+        back = np.argsort(self.axes) if self.axes else None
+        return np.ascontiguousarray(np.asarray(variable).transpose(back))
+
+
+CONV2D = (2, 3, 1, 0)
+"""(out, in, h, w) to (h, w, in, out)."""
+
+LINEAR = (1, 0)
+"""(out, in) to (in, out)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """What an architecture leaves open, as its first and last layers tell."""
+
+    width: int
+    in_channels: int
+    num_outputs: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """Architectures that share their naming tables.
+
+    Attributes:
+        tables: For each naming scheme, the table of an architecture of given sizes, in
+            published order.
+        first: Path of the first convolution's kernel (..., in, width).
+        head: Path of the last layer, with ``kernel`` (in, out) and ``bias`` in it.
+    """
+
+    tables: Mapping[str, Callable[[str, Sizes], list[Entry]]]
+    first: str
+    head: str
+
+
+def flatten(variables: Mapping[str, Any], *, prefix: str = "") -> dict[str, np.ndarray]:
+    """Variables by slash-separated path, in order of their paths."""
+    return dict(sorted(_leaves(variables, prefix)))
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, np.ndarray]]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}/")
+        else:
+            yield f"{prefix}{name}", np.asarray(value)
+
+
+def nest(flat: Mapping[str, Any]) -> Variables:
+    """The nested dictionaries whose paths and leaves ``flat`` lists."""
+    tree: Variables = {}
+    for path, value in flat.items():
+        *folders, leaf = path.split("/")
+        branch = tree
+        for folder in folders:
+            branch = branch.setdefault(folder, {})
+        branch[leaf] = value
+    return tree
+
+
+def some(names: list[str]) -> str:
+    """The first few names and how many more there are, for a message."""
+    shown = ", ".join(names[:5])
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown

@@ -1,0 +1,68 @@
+"""Naming table of torchvision's residual networks (timm uses the same names)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from liverjax.weights.naming import CONV2D, LINEAR, Entry, Family, Sizes
+
+DEPTHS = {
+    "resnet18": (2, 2, 2, 2),
+    "resnet34": (3, 4, 6, 3),
+    "resnet50": (3, 4, 6, 3),
+    "resnet101": (3, 4, 23, 3),
+    "resnet152": (3, 8, 36, 3),
+}
+_BASIC = ("resnet18", "resnet34")
+
+
+def table(name: str, sizes: Sizes) -> list[Entry]:
+    """The entries of the architecture ``name``, in torchvision's order."""
+    entries = list(_conv("conv1", "conv1", (sizes.width, sizes.in_channels, 7, 7)))
+    entries += _norm("bn1", "bn1", sizes.width)
+    inputs = sizes.width
+    for stage, depth in enumerate(DEPTHS[name]):
+        width = sizes.width * 2**stage
+        for index in range(depth):
+            published, ours = f"layer{stage + 1}.{index}", f"layer{stage + 1}_{index}"
+            layers = _layers(name, inputs=inputs, width=width)
+            outputs = layers[-1][0]
+            for number, shape in enumerate(layers, start=1):
+                conv, norm = f"conv{number}", f"bn{number}"
+                entries += _conv(f"{published}.{conv}", f"{ours}/{conv}", shape)
+                entries += _norm(f"{published}.{norm}", f"{ours}/{norm}", shape[0])
+            if index == 0 and (stage > 0 or inputs != outputs):
+                down = f"{published}.downsample"
+                shape = (outputs, inputs, 1, 1)
+                entries += _conv(f"{down}.0", f"{ours}/downsample_conv", shape)
+                entries += _norm(f"{down}.1", f"{ours}/downsample_bn", outputs)
+            inputs = outputs
+    shape = (sizes.num_outputs, inputs)
+    entries.append(Entry("fc.weight", shape, "params/fc/kernel", LINEAR))
+    entries.append(Entry("fc.bias", shape[:1], "params/fc/bias"))
+    return entries
+
+
+def _layers(name: str, *, inputs: int, width: int) -> list[tuple[int, ...]]:
+    """Shapes of a block's convolutions, without its shortcut."""
+    if name in _BASIC:
+        return [(width, inputs, 3, 3), (width, width, 3, 3)]
+    wide = 4 * width
+    return [(width, inputs, 1, 1), (width, width, 3, 3), (wide, width, 1, 1)]
+
+
+def _conv(published: str, ours: str, shape: tuple[int, ...]) -> Iterator[Entry]:
+    yield Entry(f"{published}.weight", shape, f"params/{ours}/kernel", CONV2D)
+
+
+def _norm(published: str, ours: str, width: int) -> Iterator[Entry]:
+    yield Entry(f"{published}.weight", (width,), f"params/{ours}/scale")
+    yield Entry(f"{published}.bias", (width,), f"params/{ours}/bias")
+    yield Entry(f"{published}.running_mean", (width,), f"batch_stats/{ours}/mean")
+    yield Entry(f"{published}.running_var", (width,), f"batch_stats/{ours}/var")
+    yield Entry(f"{published}.num_batches_tracked", (), "")
+
+
+FAMILY = Family(
+    tables={"torchvision": table}, first="params/conv1/kernel", head="params/fc"
+)
