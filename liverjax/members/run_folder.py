@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from liverjax import config, losses, models
+from liverjax import config, losses, models, weights
 from liverjax.cohort import files
 from liverjax.cohort.schema import TRAIN, Cohort, open_cohort
 from liverjax.cohort.splits import Fold, read_splits
@@ -231,9 +231,33 @@ def read_examinations(cohort: Cohort, *, task: Task) -> Examinations:
 def starting_weights(
     study: StudyConfig,
 ) -> tuple[Mapping[str, Any] | None, tuple[float, ...], tuple[float, ...]]:
-    """Returns the variables to start from, and mean and std of the input's channels."""
-    channels = len(study.prepare.channels)
-    return None, (SCRATCH_MEAN,) * channels, (SCRATCH_STD,) * channels
+    """Returns the variables to start from, and mean and std of the input's channels.
+
+    Pretrained weights bring their own mean and std; a head of another size is left out
+    of them and starts anew.
+
+    Raises:
+        InputError: If the weights are missing or are not those of the model.
+    """
+    model, channels = study.model, len(study.prepare.channels)
+    if model.pretrained == "none":
+        return None, (SCRATCH_MEAN,) * channels, (SCRATCH_STD,) * channels
+    path = weights.locate(
+        model.name, pretrained=model.pretrained, weights_dir=model.weights_dir
+    )
+    try:
+        variables, meta = weights.load(path)
+        adapted = weights.adapt(
+            variables,
+            model=model.name,
+            num_outputs=study.task.num_outputs,
+            in_channels=channels,
+        )
+    except weights.WeightsError as error:
+        raise InputError(f"{path}: {error}") from None
+    mean = weights.spread(meta.input_mean, in_channels=channels)
+    std = weights.spread(meta.input_std, in_channels=channels)
+    return adapted.variables, mean, std
 
 
 def make_learner(
@@ -282,7 +306,7 @@ def make_learner(
         kind=kind,
         augment_fn=augment_fn,
         crop_fn=crop_fn,
-        head="fc",
+        head=weights.FAMILIES[model.name].head.removeprefix("params/"),
     )
 
 

@@ -12,6 +12,8 @@ import optax
 from flax import struct
 from jaxtyping import Array, Key, Num
 
+from liverjax.errors import InputError
+
 # Folded into a member's key, far above any epoch, which is folded into it too.
 INIT = 0x696E6974
 DROPOUT = 0x64726F70
@@ -66,7 +68,7 @@ def create_state(
             its random start, such as a new head on pretrained layers.
 
     Raises:
-        ValueError: If ``variables`` holds a name the network lacks, or another shape.
+        InputError: If ``variables`` holds a name the network lacks, or another shape.
     """
     born = model.init(jax.random.fold_in(key, INIT), jnp.asarray(image), train=False)
     params, batch_stats = born["params"], born.get("batch_stats", {})
@@ -91,7 +93,7 @@ def with_bias(
     """Returns parameters with another bias in one top-level layer, such as the head.
 
     Raises:
-        ValueError: If there is no such layer with a bias of that length.
+        InputError: If there is no such layer with a bias of that length.
     """
     return _put_in(params, {layer: {"bias": bias}}, path="params")
 
@@ -101,11 +103,11 @@ def _put_in(born: Any, given: Any, *, path: str) -> Any:
     if not isinstance(born, Mapping):
         if isinstance(given, Mapping) or given.shape != born.shape:
             found = "a group" if isinstance(given, Mapping) else str(given.shape)
-            raise ValueError(f"{path}: {found} given, the network has {born.shape}")
+            raise InputError(f"{path}: {found} given, the network has {born.shape}")
         return jnp.asarray(given, born.dtype)
     unknown = sorted(set(given) - set(born))
     if unknown:
-        raise ValueError(
+        raise InputError(
             f"{path}: {unknown} given, the network has only {sorted(born)}"
         )
     return {

@@ -7,16 +7,14 @@ import pathlib
 import jax
 import pytest
 
-from liverjax import members, models
+from liverjax import members
 from liverjax.members.seats import Seats
 from tests.members import small_run
 
 
 @pytest.fixture(scope="session", autouse=True)
 def toy_model():
-    models.MODELS["toy"] = small_run.toy_model
-    yield
-    del models.MODELS["toy"]
+    small_run.register()
 
 
 @pytest.fixture(scope="session")

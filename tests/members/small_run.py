@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from configs import cp_ct
-from liverjax import config, members, models
+from liverjax import config, members, models, weights
 from liverjax.cohort import files, schema, splits
 from tests.cohort.small import write_cohort
 from tests.train.toy import Net
@@ -88,7 +88,13 @@ def train(folder: pathlib.Path) -> members.Ended:
     return members.train_members(folder, chosen, devices=jax.devices()[:2])
 
 
-if __name__ == "__main__":
+def register() -> None:
+    """Makes the small network known by the name ``toy``."""
     models.MODELS["toy"] = toy_model
+    weights.FAMILIES["toy"] = weights.FAMILIES["resnet18"]
+
+
+if __name__ == "__main__":
+    register()
     print("ready", flush=True)
     sys.exit(train(pathlib.Path(sys.argv[1])).status)
