@@ -255,9 +255,7 @@ def _implausible(matrix: Matrix, *, after: float, before: float) -> str:
     if rotation_deg(matrix) > _LARGEST_ROTATION_DEG:
         return f"the map turns the body by {rotation_deg(matrix):.0f} degrees"
     if after < _LOST_AGREEMENT * before:
-        return (
-            f"the images agree less with it ({after:.3f}) than without ({before:.3f})"
-        )
+        return f"the images agree less with it ({after:.3f}) than without ({before:.3f})"
     return ""
 
 
@@ -282,7 +280,7 @@ def _mask_on(image: sitk.Image, mask: sitk.Image) -> sitk.Image:
     return placed
 
 
-def _to_itk(image: sitk.Image, dtype: type):
+def _to_itk(image: sitk.Image, dtype: type):  # noqa: ANN202  (itk is loaded late)
     import itk
 
     copy = itk.image_from_array(sitk.GetArrayFromImage(image).astype(dtype))
