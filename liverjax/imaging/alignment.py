@@ -36,10 +36,9 @@ class Alignment:
             "rotation_deg": self.motion.rotation_deg,
             "translation_mm": self.motion.translation_mm,
             "liver_residual_mm": self.liver.residual_mm,
-            "liver_mi": self.liver.information,
-            "liver_mi_best": self.liver.best_information,
+            "liver_information": self.liver.information,
+            "liver_information_best": self.liver.best_information,
             "liver_edges": self.liver.edges,
-            "liver_covered": self.liver.covered,
             "attempts": self.attempts,
         }
 

@@ -42,10 +42,10 @@ _REACH_MM = (18.0, 18.0, 36.0)
 _SEARCH_MM = (6.0, 3.0, 1.5)
 _LEAST_COVERED = 0.5
 
-# A liver seen this far from where the map puts it has not been registered. The measure
-# is right within 0.6 mm for shifts and sees at least half of a rotation (phantom, 3.5
-# mm voxels), so that an error of 3 mm does not pass.
-LARGEST_RESIDUAL_MM = 1.5
+# A liver seen this far from where the map puts it has not been registered. On phantoms
+# of 3.5 mm voxels the measure follows the true error within 0.5 mm (resting livers: at
+# most 0.6 mm), and sees at least 0.55 of a pure rotation: 3 mm do not pass.
+LARGEST_RESIDUAL_MM = 1.75
 # Less shared information than any pair of phases of one patient had.
 LEAST_INFORMATION = 0.08
 
@@ -183,7 +183,12 @@ class _Shell:
     """Voxels of the fixed liver's shell, and the moving image on a finer grid."""
 
     def __init__(
-        self, fixed: sitk.Image, moving: sitk.Image, matrix: Matrix, *, liver: sitk.Image
+        self,
+        fixed: sitk.Image,
+        moving: sitk.Image,
+        matrix: Matrix,
+        *,
+        liver: sitk.Image,
     ) -> None:
         points = index_points(liver, np.argwhere(sitk.GetArrayViewFromImage(liver)))
         low = points.min(0) - _MARGIN_MM
@@ -287,8 +292,10 @@ class _Shell:
         """Agreement of edges where the map puts the liver."""
         fine, (x, y, z) = self._fine, self._reach
         still = self._moving[
-            tuple(slice(n, n + fine * (size - 1) + 1, fine)
-                  for n, size in zip((z, y, x), self._where.shape, strict=True))
+            tuple(
+                slice(n, n + fine * (size - 1) + 1, fine)
+                for n, size in zip((z, y, x), self._where.shape, strict=True)
+            )
         ]
         return edge_agreement(self._fixed, still, where=self._where)
 

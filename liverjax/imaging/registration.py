@@ -255,7 +255,9 @@ def _implausible(matrix: Matrix, *, after: float, before: float) -> str:
     if rotation_deg(matrix) > _LARGEST_ROTATION_DEG:
         return f"the map turns the body by {rotation_deg(matrix):.0f} degrees"
     if after < _LOST_AGREEMENT * before:
-        return f"the images agree less with it ({after:.3f}) than without ({before:.3f})"
+        return (
+            f"the images agree less with it ({after:.3f}) than without ({before:.3f})"
+        )
     return ""
 
 
