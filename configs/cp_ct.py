@@ -126,7 +126,7 @@ def _demo(config: ConfigDict) -> None:
     config.study += " (demo on a synthetic cohort)"
     config.workdir = "runs/demo"
     config.cohort.phantom = ConfigDict(
-        {"subjects": 70, "seed": 0, "effect": 1.0, "visibility": 0.8, "size": "demo"}
+        {"subjects": 64, "seed": 0, "effect": 1.0, "visibility": 0.8, "size": "demo"}
     )
     config.prepare.inplane_spacing_mm = 2.5
     config.prepare.slice_spacing_mm = 12.0

@@ -229,9 +229,7 @@ def _centre(
         shadow = np.argwhere(inside.any(0))
         return (shadow.min(0) + shadow.max(0)) / 2
     rows, columns = inside.sum((0, 2)), inside.sum((0, 1))
-    return np.array(
-        [np.average(np.arange(len(n)), weights=n) for n in (rows, columns)]
-    )
+    return np.array([np.average(np.arange(len(n)), weights=n) for n in (rows, columns)])
 
 
 def _square(

@@ -154,8 +154,8 @@ def _read_reference(
         raise ExaminationError(
             "no-mask",
             f"no mask of the {' and '.join(sorted(missing))} on the {name} phase; "
-            "segment it (TotalSegmentator's output folder is read as it is) and name it "
-            "in the manifest",
+            "segment it (TotalSegmentator's output folder is read as it is) and name "
+            "it in the manifest",
         )
     sides = plausibility.check_sides(
         image, liver=organs["liver"], spleen=organs.get("spleen"), modality="ct"

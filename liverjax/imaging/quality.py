@@ -14,7 +14,6 @@ from scipy import ndimage
 from liverjax.imaging.findings import Finding
 from liverjax.imaging.geometry import (
     Matrix,
-    ijk_to_lps,
     index_points,
     map_points,
     resample,

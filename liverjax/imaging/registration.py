@@ -282,7 +282,7 @@ def _mask_on(image: sitk.Image, mask: sitk.Image) -> sitk.Image:
     return placed
 
 
-def _to_itk(image: sitk.Image, dtype: type):  # noqa: ANN202  (itk is loaded late)
+def _to_itk(image: sitk.Image, dtype: type):
     import itk
 
     copy = itk.image_from_array(sitk.GetArrayFromImage(image).astype(dtype))
