@@ -66,6 +66,13 @@ def features(images: np.ndarray) -> Float[np.ndarray, "n features"]:
     return centred / (centred.std(axis=0) + 1e-6)
 
 
+def similarity(values: Float[np.ndarray, "n features"]) -> Float[np.ndarray, "n n"]:
+    """Returns a Gaussian kernel as wide as half the median distance of rows."""
+    square = (values**2).sum(axis=1)
+    distance = np.maximum(square[:, None] + square[None] - 2 * values @ values.T, 0)
+    return np.exp(-distance / (0.5 * np.median(distance[distance > 1e-9])))
+
+
 def cross_validate(
     rng: np.random.Generator,
     values: Float[np.ndarray, "n features"],
@@ -86,7 +93,7 @@ def cross_validate(
     made = splits.make_folds(
         stratum, folds=folds, select_fraction=0.3, seed=int(rng.integers(2**31))
     )
-    kernel = values @ values.T / values.shape[1]
+    kernel = similarity(values)
     score, number = np.empty(len(truth)), np.empty(len(truth), int)
     for index, fold in enumerate(made):
         train, select, held_out = (
@@ -153,7 +160,7 @@ def null_rates(
     }
 
 
-def slice_leak(
+def split_by_slices(
     rng: np.random.Generator, cohort: schema.Cohort, *, folds: int
 ) -> dict[str, list[float]]:
     """Returns tau when slices are split as if each were a patient, and by patient.
@@ -255,7 +262,7 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=pathlib.Path, help="keep cohorts and runs here"
     )
-    parser.add_argument("--out", type=pathlib.Path, default=results.FOLDER)
+    parser.add_argument("--out", type=pathlib.Path, default=results.RESULTS)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or pathlib.Path(temporary)
@@ -277,7 +284,7 @@ def main() -> None:
             / total["draws"],
             "mean within-fold tau": total["within_folds_mean_tau"] / len(rates),
             "mean pooled tau": total["pooled_mean_tau"] / len(rates),
-            "split by slices, by patients (tau, low, high)": slice_leak(
+            "split by slices, by patients (tau, low, high)": split_by_slices(
                 rng, cohorts[0], folds=5
             ),
             "network, within-fold p of each draw": network_draws(

@@ -34,7 +34,12 @@ def raise_all(problems: Sequence[str], *, title: str) -> None:
 
 def run_command(main: Callable[[], int | None]) -> None:
     """Runs a command line and exits: foreseen errors as plain text with status 1."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # Libraries install handlers of their own while they load, and say much.
+    logging.basicConfig(
+        level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True
+    )
+    for library in ("jax", "absl", "orbax"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     try:
         status = main()
     except InputError as error:

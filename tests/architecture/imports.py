@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import functools
 import pathlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PACKAGES = ("liverjax", "data_prep", "configs")
 
 
+@functools.cache
 def sources() -> dict[str, pathlib.Path]:
     """Returns every module's file by its dotted name."""
     found = {}
@@ -19,6 +21,7 @@ def sources() -> dict[str, pathlib.Path]:
     return found
 
 
+@functools.cache
 def imports_of(path: pathlib.Path) -> tuple[set[str], set[str]]:
     """Returns the names imported when a module loads, and those imported late."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -40,6 +43,7 @@ def imports_of(path: pathlib.Path) -> tuple[set[str], set[str]]:
     return early, late
 
 
+@functools.cache
 def graph() -> dict[str, set[str]]:
     """Returns which of the project's modules each of them imports, late ones too."""
     modules = sources()
