@@ -19,7 +19,13 @@ from liverjax.cohort.labels_table import Labels, read_labels
 from liverjax.cohort.table_text import Dialect
 from liverjax.errors import InputError, run_command
 from liverjax.imaging.dicom_import import ImportOptions, Summary, import_tree
-from liverjax.imaging.dicom_patients import FOLDER, TABLE, TAG, read_subject_table
+from liverjax.imaging.dicom_patients import (
+    FOLDER,
+    ONE,
+    TABLE,
+    TAG,
+    read_subject_table,
+)
 from liverjax.imaging.role_rules import RoleRules, read_rules
 
 
@@ -54,7 +60,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     table.add_argument("--decimal", default=".", choices=(".", ","))
     table.add_argument("--encoding", default="utf-8")
     patients = parser.add_argument_group("patients")
-    patients.add_argument("--subject-from", choices=(TAG, FOLDER, TABLE))
+    patients.add_argument("--subject-from", choices=(TAG, FOLDER, TABLE, ONE))
     patients.add_argument(
         "--subject-table", type=folder, metavar="FILE", help="columns folder, id"
     )

@@ -37,11 +37,39 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         default="demo",
         help=f"{', '.join(SIZES)}, or PIXELS,SLICES,PIXEL_MM,SLICE_MM",
     )
-    parser.add_argument("--external", type=int, default=0, metavar="N")
-    parser.add_argument("--duplicates", type=int, default=0, metavar="N")
-    parser.add_argument("--renamed", type=int, default=0, metavar="N")
-    parser.add_argument("--as-dicom", action="store_true")
-    parser.add_argument("--workers", type=int, default=1, metavar="N")
+    parser.add_argument(
+        "--external",
+        type=int,
+        default=0,
+        metavar="N",
+        help="subjects of a second set, from another site",
+    )
+    parser.add_argument(
+        "--duplicates",
+        type=int,
+        default=0,
+        metavar="N",
+        help="subjects that come again under another name, with the same images",
+    )
+    parser.add_argument(
+        "--renamed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="subjects that come again under another name, with another scan",
+    )
+    parser.add_argument(
+        "--as-dicom",
+        action="store_true",
+        help="write a DICOM tree and its table of labels besides",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes; the bytes are the same for any number",
+    )
     knobs = parser.add_argument_group("knobs (see liverjax/phantom/options.py)")
     size_fields = size_options("demo")
     for field in dataclasses.fields(PhantomOptions):

@@ -50,10 +50,11 @@ def run(study: StudyConfig) -> RunOutcome:
         InputError: If the folder, config, weights, cohort or splits cannot be used.
     """
     folder = pathlib.Path(study.workdir)
+    if not (folder / "DONE").exists():
+        check_model(study)
     claim_folder(folder, study=study)
     if (folder / "DONE").exists():
         return RunOutcome(0, f"already done: {folder / 'report.html'}")
-    check_model(study)
     cohort = prepare(folder, study=study)
     folds = split(folder, study=study, cohort=cohort)
     chosen = members.of_study(folds=len(folds), seeds=study.train.seeds)
@@ -105,7 +106,10 @@ def check_model(study: StudyConfig) -> None:
         InputError: If the model or an option is unknown, or weights are missing.
     """
     model = study.model
-    models.make(model.name, num_outputs=study.task.num_outputs, **model.options)
+    try:
+        models.make(model.name, num_outputs=study.task.num_outputs, **model.options)
+    except ValueError as error:
+        raise InputError(f"config.model: {error}") from None
     if model.pretrained == "none":
         return
     weights.locate(
@@ -334,7 +338,8 @@ def _phantom_command(phantom: config.PhantomConfig, *, out: pathlib.Path) -> lis
 def _child(command: list[str]) -> None:
     """Runs a preparation command as a child process: it loads ITK, this one jax."""
     _log.info("running python -m %s", " ".join(command))
-    status = subprocess.run([sys.executable, "-m", *command], check=False).returncode
+    words = [sys.executable, "-m", *command]
+    status = subprocess.run(words, stdout=sys.stderr, check=False).returncode
     if status:
         raise InputError(
             f"python -m {command[0]} ended with status {status} (see above)"

@@ -80,8 +80,8 @@ def predict(
     networks = members.with_best(run_folder)
     if not networks:
         raise InputError(
-            f"{run_folder}: no trained network yet; finish the run with the command that "
-            "started it"
+            f"{run_folder}: no trained network yet; finish the run with the command "
+            "that started it"
         )
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary) / "cohort"
@@ -151,7 +151,7 @@ def manifest_of_folder(
     from liverjax.imaging.role_rules import RoleRules, read_rules
 
     rules = read_rules(roles) if roles else RoleRules()
-    options = ImportOptions(subject_from="folder", rules=rules, allow=tuple(allow))
+    options = ImportOptions(subject_from="one", rules=rules, allow=tuple(allow))
     summary = import_tree(folder, out=out, options=options)
     columns, rows = files.read_csv(out / "manifest.csv")
     if len(rows) != 1:
@@ -165,8 +165,8 @@ def manifest_of_folder(
     if missing:
         unclear = "; ".join(summary.open_roles) or "no series looks like it"
         raise InputError(
-            f"{folder}: {', '.join(missing)} not found ({unclear}); say which series is "
-            "which phase with --roles roles.toml"
+            f"{folder}: {', '.join(missing)} not found ({unclear}); say which series "
+            "is which phase with --roles roles.toml"
         )
     examination = Examination(
         subject="study",
@@ -193,8 +193,8 @@ def main() -> int:
         if given.study.is_dir():
             if given.mask is None:
                 raise InputError(
-                    "--mask is missing: a folder of series needs the liver's mask on the "
-                    f"{study.prepare.reference} phase; this version has no segmentation"
+                    "--mask is missing: a folder of series needs the liver's mask on "
+                    f"the {study.prepare.reference} phase; there is no segmentation yet"
                 )
             manifest = manifest_of_folder(
                 given.study,

@@ -34,7 +34,7 @@ def parse() -> StudyConfig:
     try:
         rest = flags.FLAGS(sys.argv)
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(str(error).strip("'\"")) from None
+        raise InputError(_sentence(error)) from None
     if len(rest) > 1:
         raise InputError(f"unexpected arguments {rest[1:]}; flags start with --")
     if CONFIG.value is None:
@@ -47,3 +47,11 @@ def saved(path: pathlib.Path) -> str:
     from configs import saved as config_file
 
     return f"--config={config_file.__file__}:{path}"
+
+
+def _sentence(error: Exception) -> str:
+    """What a flag error says to a person: no traceback, no quoted quotes."""
+    text = str(error.args[0] if error.args else error).strip()
+    if "Traceback" in text:
+        text = f"{text.partition(': Error whilst')[0]}: {text.splitlines()[-1]}"
+    return text.strip('"').replace("\\n", " ").replace("\\'", "'").replace("\n", " ")

@@ -297,19 +297,20 @@ def _lack(
     task: Label | None,
     require_mask: bool,
 ) -> tuple[str, str] | None:
-    """Code and sentence of what a row lacks, if anything."""
+    """Code of the first thing a row lacks, and all it lacks in words."""
     absent = [
         channel
         for channel in recipe.channels
         if channel not in recipe.optional_channels and channel not in examination.images
     ]
+    lacks = []
     if absent:
-        return "no-image", f"required image {', '.join(absent)} is empty"
+        lacks.append(("no-image", f"required image {', '.join(absent)} is empty"))
     if task is not None and not examination.cells.get(task.target_column):
-        return "no-label", f"{task.target_column} is empty"
+        lacks.append(("no-label", f"{task.target_column} is empty"))
     if require_mask and recipe.reference not in examination.masks:
-        return "no-mask", f"mask_{recipe.reference} (liver) is empty"
-    return None
+        lacks.append(("no-mask", f"mask_{recipe.reference} (liver) is empty"))
+    return (lacks[0][0], "; ".join(text for _, text in lacks)) if lacks else None
 
 
 def _read_flow(

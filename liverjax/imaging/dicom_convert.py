@@ -244,7 +244,10 @@ def _read(
 def _burned_in(info: SeriesInfo) -> list[Finding]:
     """Whether the headers say that text is written into the pixels."""
     header = pydicom.dcmread(
-        info.paths[0], specific_tags=["BurnedInAnnotation"], stop_before_pixels=True
+        info.paths[0],
+        specific_tags=["BurnedInAnnotation"],
+        stop_before_pixels=True,
+        force=True,
     )
     if str(header.get("BurnedInAnnotation", "")).strip().upper() != "YES":
         return []

@@ -42,7 +42,7 @@ class ImportOptions:
     """How a tree is imported.
 
     Attributes:
-        subject_from: ``tag``, ``folder``, ``csv`` or None (see `group_studies`).
+        subject_from: ``tag``, ``folder``, ``csv``, ``one`` or None (`group_studies`).
         subject_table: Ids by folder, for ``csv``.
         labels: The hospital's table, None without one.
         max_days: Largest distance of an examination from its label.

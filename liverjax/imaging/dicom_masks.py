@@ -55,6 +55,7 @@ def masks_by_series(
             path,
             stop_before_pixels=True,
             specific_tags=["SOPClassUID", *_REFERENCES],
+            force=True,
         )
         kind = dataset.get("SOPClassUID")
         if kind not in (*segmentation_dicom.SOP_CLASSES, structures.SOP_CLASS):
@@ -125,7 +126,7 @@ def _read(
 ) -> tuple[sitk.Image | None, list[Finding]]:
     by_uid = {frame.sop_uid: frame for frame in info.frames}
     is_structures = (
-        pydicom.dcmread(source, specific_tags=["SOPClassUID"]).get("SOPClassUID")
+        pydicom.dcmread(source, specific_tags=["SOPClassUID"], force=True).SOPClassUID
         == structures.SOP_CLASS
     )
     read = structures.read if is_structures else segmentation_dicom.read

@@ -18,7 +18,7 @@ from liverjax.cohort.table_text import Dialect, read_table
 from liverjax.errors import InputError, raise_all
 from liverjax.imaging.series import SeriesInfo
 
-TAG, FOLDER, TABLE = "tag", "folder", "csv"
+TAG, FOLDER, TABLE, ONE = "tag", "folder", "csv", "one"
 _DAY_S = 86400.0
 
 
@@ -52,8 +52,9 @@ def group_studies(
         series: From `liverjax.imaging.series.scan`.
         root: The tree.
         subject_from: ``tag`` (PatientID, as it is), ``folder`` (the first folder below
-            the root; the root's own name for files in it), ``csv`` (``table``), or None
-            for PatientID, refused when empty or the same in several studies.
+            the root; the root's own name for files in it), ``csv`` (``table``), ``one``
+            (the whole tree is one patient), or None for PatientID, refused when empty
+            or the same in several studies.
         table: Id by folder, relative to the root; the longest match counts.
 
     Raises:
@@ -176,6 +177,8 @@ def _patient(
     subject_from: str | None,
     table: Mapping[str, str] | None,
 ) -> str | None:
+    if subject_from == ONE:
+        return ONE
     if subject_from in (None, TAG):
         return info.patient_id.strip()
     if root.is_file() or not info.paths:
@@ -209,7 +212,7 @@ def _patient_problems(
     elif len(ids) > 1 and len(set(ids)) == 1 and subject_from is None:
         problems.append(
             f"all {len(ids)} studies have the same PatientID; if they are one "
-            f"patient's say so with --subject-from tag, otherwise {mend}"
+            f"patient's say so with --subject-from one, otherwise {mend}"
         )
     numbers = collections.defaultdict(set)
     for one in ids:

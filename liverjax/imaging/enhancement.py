@@ -121,7 +121,14 @@ def _vessel_hu(
     central = np.abs(columns - middle) * width_mm < 45
     rows = np.nonzero(body)[1]
     behind = np.arange(volume.shape[1])[:, None] > (rows.min() + rows.max()) / 2
-    bone = (volume > _BONE_HU) & body & central & behind
+    mean = ndimage.uniform_filter(volume, 3, axes=(1, 2))
+    texture = ndimage.uniform_filter(volume**2, 3, axes=(1, 2)) - mean**2
+    even = texture < np.maximum(15.0, 0.1 * mean) ** 2
+    # A full aorta is as dense as bone, but even, and would pull the middle forward.
+    full = ndimage.binary_dilation(
+        even & (mean > _BONE_HU), np.ones((1, 3, 3), bool), iterations=2
+    )
+    bone = (volume > _BONE_HU) & body & central & behind & ~full
     if bone.sum() < 50:
         return math.nan
     row, column = (float(np.median(axis)) for axis in np.nonzero(bone)[1:])
@@ -130,10 +137,7 @@ def _vessel_hu(
     near, far = _AORTA_FRONT_MM
     right, left = _AORTA_LEFT_MM
     window = (front_mm > near) & (front_mm < far) & (left_mm > right) & (left_mm < left)
-    mean = ndimage.uniform_filter(volume, 3, axes=(1, 2))
-    texture = ndimage.uniform_filter(volume**2, 3, axes=(1, 2)) - mean**2
     low, high = _VESSEL_HU
-    even = texture < np.maximum(15.0, 0.1 * mean) ** 2
     vessel = window & even & (mean > low) & (mean < high) & body
     brightest = np.where(vessel, mean, -np.inf).max(axis=(1, 2))
     found = brightest[np.isfinite(brightest)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,22 +11,20 @@ import SimpleITK as sitk
 
 from liverjax.cohort.examination import Examination
 from liverjax.cohort.files import sha256_bytes
-from liverjax.cohort.schema import IMAGE, MASK, Recipe
-from liverjax.imaging import masks, phases, plausibility, quality, registration
+from liverjax.cohort.schema import IMAGE, MASK, MASK_LABELS, Recipe
+from liverjax.imaging import masks, phases, plausibility
+from liverjax.imaging.alignment import Alignment, align
 from liverjax.imaging.findings import ExaminationError, Finding, settle
 from liverjax.imaging.geometry import (
     Matrix,
-    coarsen,
+    ijk_to_lps,
     index_points,
-    translation_matrix,
+    map_points,
 )
 from liverjax.imaging.intensity import window_to_uint8
 from liverjax.imaging.montage import montage
-from liverjax.imaging.patches import Patch, cut, place_patches
+from liverjax.imaging.patches import Patch, cut, plan_patches, smooth_in_plane
 from liverjax.imaging.volumes import read_volume
-
-# Agreement at the liver is judged on block means of about this voxel size.
-_JUDGED_SPACING_MM = 1.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,13 +50,28 @@ class Prepared:
 
 
 @dataclasses.dataclass(frozen=True)
+class _Reference:
+    """The reference phase with its organs."""
+
+    image: sitk.Image
+    organs: Mapping[str, sitk.Image]
+    liver: sitk.Image
+    findings: tuple[Finding, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class _Phases:
-    """The images of an examination, with the maps from the reference to each."""
+    """Every phase that there is, and how it lies against the reference."""
 
     images: Mapping[str, sitk.Image]
-    maps: Mapping[str, Matrix | None]
-    measures: Mapping[str, Any]
+    alignments: Mapping[str, Alignment]
+    brightness: Mapping[str, phases.Brightness]
     findings: tuple[Finding, ...]
+
+    def matrices(self) -> dict[str, Matrix]:
+        """Map from the reference to each phase."""
+        found = {name: one.matrix for name, one in self.alignments.items()}
+        return {name: found.get(name, np.eye(4)) for name in self.images}
 
 
 def prepare_examination(
@@ -75,70 +88,60 @@ def prepare_examination(
         ExaminationError: If its images or masks cannot be used; code and sentence go
             into ``status.csv``.
     """
-    image, organs, found = _read_reference(examination, recipe=recipe, allow=allow)
-    findings = [*found]
-    liver = masks.largest_component(organs["liver"])
-    patches = place_patches(
-        image,
-        liver,
+    reference = _read_reference(examination, recipe=recipe, allow=allow)
+    patches = plan_patches(
+        reference.liver,
         slice_range=recipe.slice_range,
-        step_mm=recipe.slice_spacing_mm,
-        pixel_mm=recipe.inplane_spacing_mm,
-        patch_px=recipe.patch_px,
+        slice_spacing_mm=recipe.slice_spacing_mm,
+        inplane_spacing_mm=recipe.inplane_spacing_mm,
         store_px=recipe.store_px,
+        patch_px=recipe.patch_px,
         center=recipe.patch_center,
     )
-    registered = _register_phases(examination, image, liver, recipe=recipe, allow=allow)
-    findings += registered.findings
-    coverage = _coverage(patches)
-    if coverage < recipe.min_liver_coverage:
-        findings.append(
-            Finding(
-                "liver-coverage",
-                f"the patches show {coverage:.0%} of the liver (expected at least "
-                f"{recipe.min_liver_coverage:.0%}); widen prepare.patch_px or "
-                "prepare.inplane_spacing_mm",
-            )
-        )
-    arrays = _cut_arrays(registered, organs, patches, recipe=recipe)
+    seen = _read_phases(examination, reference, recipe=recipe, allow=allow)
+    findings = [*reference.findings, *seen.findings]
+    findings += _coverage_findings(seen, reference, patches, recipe=recipe)
+    images = _cut_images(seen, patches, recipe=recipe)
+    arrays = {IMAGE: images}
+    if recipe.mask_channels:
+        arrays[MASK] = _cut_masks(reference.organs, patches, recipe=recipe)
     outline = cut(
-        liver, patches, side_px=recipe.store_px, matrix=None, outside=0, nearest=True
+        reference.liver, patches, side=recipe.store_px, nearest=True, outside=0
     )
     return Prepared(
         arrays=arrays,
-        index=tuple(_index_row(image, patch) for patch in patches),
-        values=_values(
-            image, organs, patches, recipe=recipe, present=registered.images
-        ),
-        measures=dict(registered.measures) | {"liver_coverage": coverage},
+        index=_index(reference.image, patches),
+        values=_values(reference, seen, patches, recipe=recipe),
+        measures=_measures(reference, seen, patches, recipe=recipe),
         findings=tuple(findings),
         picture=montage(
-            arrays[IMAGE],
+            images,
             outline > 0,
-            channels=recipe.channels,
-            reference=recipe.reference,
-            patch_px=recipe.patch_px,
-            title=examination.name,
+            phases=seen.images,
+            matrices=seen.matrices(),
+            whole_liver=reference.liver,
+            recipe=recipe,
+            warnings=[finding.code for finding in findings],
         ),
     )
 
 
 def _read_reference(
     examination: Examination, *, recipe: Recipe, allow: Collection[str]
-) -> tuple[sitk.Image, dict[str, sitk.Image], list[Finding]]:
+) -> _Reference:
     """Reads the reference phase and the organ masks that there are, checked."""
-    reference = recipe.reference
-    path = examination.images[reference]
+    name = recipe.reference
+    path = examination.images.get(name)
+    if path is None:
+        raise ExaminationError("no-image", f"the {name} phase is missing")
     image, found = read_volume(path, modality="ct", allow=allow)
-    findings = [*found]
+    findings = list(found)
     organs: dict[str, sitk.Image] = {}
-    for organ, sources in (
-        ("liver", examination.masks),
-        ("spleen", examination.spleen_masks),
-    ):
-        if reference in sources:
+    sources = {"liver": examination.masks, "spleen": examination.spleen_masks}
+    for organ, by_channel in sources.items():
+        if name in by_channel:
             organs[organ], found = masks.read_mask(
-                sources[reference],
+                by_channel[name],
                 image=image,
                 organ=organ,
                 image_path=path,
@@ -146,195 +149,237 @@ def _read_reference(
                 allow=allow,
             )
             findings += found
+    missing = {"liver", *recipe.mask_channels} - set(organs)
+    if missing:
+        raise ExaminationError(
+            "no-mask",
+            f"no mask of the {' and '.join(sorted(missing))} on the {name} phase; "
+            "segment it (TotalSegmentator's output folder is read as it is) and name "
+            "it in the manifest",
+        )
     sides = plausibility.check_sides(
-        image,
-        liver=organs["liver"],
-        spleen=organs.get("spleen"),
-        modality="ct",
+        image, liver=organs["liver"], spleen=organs.get("spleen"), modality="ct"
     )
     findings += settle(sides, allow=allow, where=str(path))
-    return image, organs, findings
+    liver = masks.largest_component(organs["liver"])
+    return _Reference(image, organs, liver, tuple(findings))
 
 
-def _register_phases(
+def _read_phases(
     examination: Examination,
-    fixed: sitk.Image,
-    liver: sitk.Image,
+    reference: _Reference,
     *,
     recipe: Recipe,
     allow: Collection[str],
 ) -> _Phases:
     """Reads every other phase and maps the reference to it."""
-    images: dict[str, sitk.Image] = {recipe.reference: fixed}
-    maps: dict[str, Matrix | None] = {recipe.reference: None}
-    measures: dict[str, Any] = {}
+    images = {recipe.reference: reference.image}
+    alignments: dict[str, Alignment] = {}
     findings: list[Finding] = []
     for channel in recipe.channels:
-        if channel == recipe.reference or channel not in examination.images:
+        if channel == recipe.reference:
+            continue
+        if channel not in examination.images:
+            if channel not in recipe.optional_channels:
+                raise ExaminationError("no-image", f"the {channel} phase is missing")
             continue
         path = examination.images[channel]
-        moving, found = read_volume(path, modality="ct", allow=allow)
+        images[channel], found = read_volume(path, modality="ct", allow=allow)
         findings += found
-        images[channel], maps[channel] = moving, None
-        if recipe.registration == "none":
-            continue
         try:
-            rigid, agreement = _map_to(fixed, moving, liver=liver, recipe=recipe)
+            alignments[channel] = align(
+                reference.image,
+                images[channel],
+                liver=reference.liver,
+                method=recipe.registration,
+                region=recipe.registration_region,
+                margin_mm=recipe.registration_margin_mm,
+                seed=recipe.registration_seed,
+                spacing_mm=recipe.registration_spacing_mm,
+            )
         except ExaminationError as error:
             text = f"{channel} to {recipe.reference}: {error}"
             raise ExaminationError(error.finding.code, text) from None
-        maps[channel] = rigid.matrix
-        findings += agreement.findings(channel=channel)
-        values = _measures(rigid, agreement, liver=liver)
-        measures |= {f"{channel}_{name}": value for name, value in values.items()}
+        findings += alignments[channel].findings(channel=channel)
+    brightness = {}
     if len(images) > 1:
+        maps = {name: one.matrix for name, one in alignments.items()}
         brightness = phases.phase_brightness(
             images,
-            matrices={c: np.eye(4) if m is None else m for c, m in maps.items()},
-            liver=liver,
+            matrices={name: maps.get(name, np.eye(4)) for name in images},
+            liver=reference.liver,
         )
         findings += settle(phases.check_order(brightness), allow=allow)
-        for channel, seen in brightness.items():
-            measures[f"{channel}_vessels_hu"] = seen.vessels_hu
-            measures[f"{channel}_liver_hu"] = seen.liver_hu
-    return _Phases(images, maps, measures, tuple(findings))
+    return _Phases(images, alignments, brightness, tuple(findings))
 
 
-def _map_to(
-    fixed: sitk.Image, moving: sitk.Image, *, liver: sitk.Image, recipe: Recipe
-) -> tuple[registration.Registration, quality.LiverAgreement]:
-    """Returns the recipe's map, and how well it meets the liver.
-
-    A map of the liver's margin starts where the map of the whole body and the liver's
-    measured shift from it put the liver.
-    """
-    judged = [
-        coarsen(image, spacing_mm=_JUDGED_SPACING_MM) for image in (fixed, moving)
-    ]
-    seed = recipe.registration_seed
-    found = registration.register(fixed, moving, seed=seed)
-    agreement = quality.liver_agreement(*judged, found.matrix, liver=liver)
-    if recipe.registration_region == registration.LIVER_MARGIN:
-        found = registration.register(
-            fixed,
-            moving,
-            seed=seed,
-            fixed_mask=registration.liver_margin(
-                liver, margin_mm=recipe.registration_margin_mm
-            ),
-            start=found.matrix @ translation_matrix(agreement.shift_mm),
+def _coverage_findings(
+    seen: _Phases, reference: _Reference, patches: Sequence[Patch], *, recipe: Recipe
+) -> list[Finding]:
+    """Warns of liver outside the patches, or outside another phase's scan."""
+    least = recipe.min_liver_coverage
+    findings = []
+    coverage = _coverage(patches)
+    if coverage < least:
+        findings.append(
+            Finding(
+                "liver-coverage",
+                f"the patches show {coverage:.0%} of the liver (expected at least "
+                f"{least:.0%}); widen prepare.patch_px or prepare.inplane_spacing_mm",
+            )
         )
-        agreement = quality.liver_agreement(*judged, found.matrix, liver=liver)
-    return found, agreement
-
-
-def _measures(
-    found: registration.Registration,
-    agreement: quality.LiverAgreement,
-    *,
-    liver: sitk.Image,
-) -> dict[str, Any]:
-    """Columns of ``status.csv`` for one registered phase."""
-    inside = np.argwhere(sitk.GetArrayViewFromImage(liver) > 0)
-    centre = index_points(liver, inside).mean(axis=0)
-    motion = quality.motion_of(found.matrix, at_mm=centre)
-    return {
-        "rotation_deg": motion.rotation_deg,
-        "translation_mm": motion.translation_mm,
-        "attempt": found.attempt,
-        "agreement": found.agreement,
-        "agreement_before": found.agreement_before,
-        "liver_information": agreement.information,
-        "liver_edges": agreement.edges,
-        "liver_residual_mm": agreement.residual_mm,
-        "liver_covered": agreement.covered,
-        "matrix": _numbers(found.matrix[:3]),
-    }
-
-
-def _cut_arrays(
-    registered: _Phases,
-    organs: Mapping[str, sitk.Image],
-    patches: tuple[Patch, ...],
-    *,
-    recipe: Recipe,
-) -> dict[str, np.ndarray]:
-    shape = (len(patches), recipe.store_px, recipe.store_px)
-    image = np.zeros((*shape, len(recipe.channels)), np.uint8)
-    for place, channel in enumerate(recipe.channels):
-        if channel in registered.images:
-            hu = cut(
-                registered.images[channel],
-                patches,
-                side_px=recipe.store_px,
-                matrix=registered.maps[channel],
-                outside=recipe.pad_hu,
-            )
-            image[..., place] = window_to_uint8(
-                hu, centre_hu=recipe.window_centre_hu, width_hu=recipe.window_width_hu
-            )
-    arrays = {IMAGE: image}
-    if recipe.mask_channels:
-        planes = np.zeros((*shape, len(recipe.mask_channels)), np.uint8)
-        for place, organ in enumerate(recipe.mask_channels):
-            if organ in organs:
-                planes[..., place] = cut(
-                    organs[organ],
-                    patches,
-                    side_px=recipe.store_px,
-                    matrix=None,
-                    outside=0,
-                    nearest=True,
+    for channel, share in _scanned_shares(seen, reference, patches).items():
+        if share < least:
+            findings.append(
+                Finding(
+                    "liver-not-scanned",
+                    f"{channel}: its scan holds {share:.0%} of the liver in the kept "
+                    f"slices (expected at least {least:.0%}); the rest is padded",
                 )
-        arrays[MASK] = planes
-    return arrays
+            )
+    return findings
 
 
-def _index_row(image: sitk.Image, patch: Patch) -> dict[str, Any]:
-    pixels = np.ascontiguousarray(sitk.GetArrayViewFromImage(image)[patch.slice])
-    normal = patch.grid[:3, 2] / np.linalg.norm(patch.grid[:3, 2])
-    return {
-        "source_slice": patch.slice,
-        "source_sha256": sha256_bytes(pixels.tobytes()),
-        "slice_position_mm": float(normal @ patch.grid[:3, 3]),
-        "liver_fraction": patch.fraction,
-        "liver_area_mm2": patch.liver_area_mm2,
-        "liver_coverage": patch.liver_coverage,
-        "padded_share": patch.padded_share,
-        "ijk_to_lps": _numbers(patch.grid[:3]),
-    }
+def _scanned_shares(
+    seen: _Phases, reference: _Reference, patches: Sequence[Patch]
+) -> dict[str, float]:
+    """Share of the kept slices' liver that lies inside each other phase's scan."""
+    inside = sitk.GetArrayViewFromImage(reference.liver)
+    numbers = [patch.slice_number for patch in patches]
+    voxels = np.argwhere(inside[numbers])[::8]
+    voxels[:, 0] = np.array(numbers)[voxels[:, 0]]
+    points = index_points(reference.liver, voxels)
+    shares = {}
+    for channel, alignment in seen.alignments.items():
+        image = seen.images[channel]
+        back = np.linalg.inv(ijk_to_lps(image)) @ alignment.matrix
+        places = map_points(back, points)
+        within = (places >= -0.5) & (places <= np.array(image.GetSize()) - 0.5)
+        shares[channel] = float(within.all(1).mean())
+    return shares
+
+
+def _cut_images(
+    seen: _Phases, patches: Sequence[Patch], *, recipe: Recipe
+) -> np.ndarray:
+    side = recipe.store_px
+    images = np.zeros((len(patches), side, side, len(recipe.channels)), np.uint8)
+    for place, channel in enumerate(recipe.channels):
+        if channel not in seen.images:
+            continue
+        alignment = seen.alignments.get(channel)
+        hu = cut(
+            smooth_in_plane(seen.images[channel], pixel_mm=recipe.inplane_spacing_mm),
+            patches,
+            side=side,
+            matrix=None if alignment is None else alignment.matrix,
+            outside=recipe.pad_hu,
+        )
+        images[..., place] = window_to_uint8(
+            hu, centre_hu=recipe.window_centre_hu, width_hu=recipe.window_width_hu
+        )
+    return images
+
+
+def _cut_masks(
+    organs: Mapping[str, sitk.Image], patches: Sequence[Patch], *, recipe: Recipe
+) -> np.ndarray:
+    planes = [
+        cut(organs[organ], patches, side=recipe.store_px, nearest=True, outside=0)
+        * np.uint8(MASK_LABELS[organ])
+        for organ in recipe.mask_channels
+    ]
+    return np.stack(planes, axis=-1).astype(np.uint8)
+
+
+def _index(
+    image: sitk.Image, patches: Sequence[Patch]
+) -> tuple[Mapping[str, Any], ...]:
+    values = sitk.GetArrayViewFromImage(image)
+    return tuple(
+        {
+            "source_slice": patch.slice_number,
+            "source_sha256": slice_hash(values[patch.slice_number]),
+            "slice_position_mm": patch.position_mm,
+            "liver_fraction": patch.liver_fraction,
+            "liver_area_mm2": patch.liver_area_mm2,
+            "liver_coverage": patch.liver_coverage,
+            "padded_share": patch.padded_share,
+            "ijk_to_lps": _numbers(patch.grid[:3]),
+        }
+        for patch in patches
+    )
+
+
+def slice_hash(hu: np.ndarray) -> str:
+    """Returns the SHA-256 of a slice's whole HU, alike for DICOM and NIfTI copies.
+
+    Args:
+        hu: ``(h, w)``, as read; CT holds whole numbers.
+    """
+    whole = np.clip(np.rint(hu), -32768, 32767).astype("<i2")
+    shape = np.array(whole.shape, "<i4")
+    return sha256_bytes(shape.tobytes() + np.ascontiguousarray(whole).tobytes())
 
 
 def _values(
-    image: sitk.Image,
-    organs: Mapping[str, sitk.Image],
-    patches: tuple[Patch, ...],
+    reference: _Reference,
+    seen: _Phases,
+    patches: Sequence[Patch],
     *,
     recipe: Recipe,
-    present: Collection[str],
 ) -> dict[str, Any]:
-    """Columns of ``examinations.csv``; a cut organ has no volume."""
-    values: dict[str, Any] = {f"has_{c}": int(c in present) for c in recipe.channels}
+    """Columns of ``examinations.csv``; an organ cut by the scan has no volume."""
+    image = reference.image
+    values: dict[str, Any] = {
+        f"has_{channel}": int(channel in seen.images) for channel in recipe.channels
+    }
     for axis, spacing, size in zip(
         "dhw", image.GetSpacing()[::-1], image.GetSize()[::-1], strict=True
     ):
         values |= {f"spacing_{axis}_mm": spacing, f"size_{axis}": size}
+    values["scan_ijk_to_lps"] = _numbers(ijk_to_lps(image)[:3])
     for organ in ("liver", "spleen"):
-        mask = organs.get(organ)
+        mask = reference.organs.get(organ)
         cut_off = mask is not None and masks.touches_border(mask)
         whole = mask is not None and not cut_off
         values[f"{organ}_volume_ml"] = masks.volume_ml(mask) if whole else None
-        values[f"{organ}_touches_border"] = int(cut_off)
+        values[f"{organ}_touches_border"] = None if mask is None else int(cut_off)
     values["liver_coverage"] = _coverage(patches)
     values["padded_share"] = float(np.mean([patch.padded_share for patch in patches]))
+    for channel, alignment in seen.alignments.items():
+        values[f"{channel}_matrix"] = _numbers(alignment.matrix[:3])
     return values
 
 
-def _coverage(patches: tuple[Patch, ...]) -> float:
-    area = np.array([patch.liver_area_mm2 for patch in patches])
+def _measures(
+    reference: _Reference, seen: _Phases, patches: Sequence[Patch], *, recipe: Recipe
+) -> dict[str, Any]:
+    """Columns of ``status.csv``: the masks as read, and each phase at the liver."""
+    measures: dict[str, Any] = {
+        f"{organ}_mask_ml": masks.volume_ml(mask)
+        for organ, mask in reference.organs.items()
+    }
+    measures["records"] = len(patches)
+    measures["liver_coverage"] = _coverage(patches)
+    shares = _scanned_shares(seen, reference, patches)
+    for channel in recipe.channels:
+        if channel in seen.alignments:
+            found = seen.alignments[channel].measures()
+            found["liver_scanned"] = shares[channel]
+            measures |= {f"{channel}_{name}": value for name, value in found.items()}
+        if channel in seen.brightness:
+            measures[f"{channel}_vessels_hu"] = seen.brightness[channel].vessels_hu
+            measures[f"{channel}_liver_hu"] = seen.brightness[channel].liver_hu
+    return measures
+
+
+def _coverage(patches: Sequence[Patch]) -> float:
+    pixels = np.array([patch.liver_px for patch in patches])
     covered = np.array([patch.liver_coverage for patch in patches])
-    return float((area * covered).sum() / max(area.sum(), 1e-9))
+    return float((pixels * covered).sum() / max(pixels.sum(), 1))
 
 
 def _numbers(matrix: np.ndarray) -> str:
-    return " ".join(repr(round(float(value), 6)) for value in matrix.ravel())
+    # A nanometre is far below a pixel, and spares the last digits of a division.
+    return " ".join(repr(round(float(value), 6) + 0.0) for value in matrix.ravel())

@@ -28,6 +28,7 @@ SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 NIFTI = {
     348: {
         "dim": ("8h", 40),
+        "datatype": ("h", 70),
         "bitpix": ("h", 72),
         "pixdim": ("8f", 76),
         "vox_offset": ("f", 108),
@@ -39,6 +40,7 @@ NIFTI = {
     },
     540: {
         "magic": ("8s", 4),
+        "datatype": ("h", 12),
         "bitpix": ("h", 14),
         "dim": ("8q", 16),
         "pixdim": ("8d", 104),
@@ -74,7 +76,7 @@ def read(
             ``too-large``, ``impossible-spacing`` or ``conflicting-orientation`` (which
             can be allowed: ITK's choice is taken).
     """
-    reader, findings = read_header(path, count_bytes=True)
+    reader, findings = read_header(path, read_data=True)
     settled = settle(findings, allow=allow, where=str(path))
     try:
         image = reader.Execute()
@@ -86,20 +88,21 @@ def read(
 
 
 def read_header(
-    path: pathlib.Path, *, count_bytes: bool = False
+    path: pathlib.Path, *, read_data: bool = False
 ) -> tuple[sitk.ImageFileReader, list[Finding]]:
     """Returns ITK's reader, which knows the grid but read no voxel, and findings.
 
     Args:
         path: As for `read`.
-        count_bytes: Unfold a compressed NIfTI to its end to see that it is whole; the
-            length of all other files is compared in any case.
+        read_data: Read a NIfTI's data to see that they are whole and finite (ITK puts
+            0 in the place of NaN); the length of all other files is compared in any
+            case.
 
     Raises:
         ExaminationError: As for `read`.
     """
     if path.name.lower().endswith((".nii", ".nii.gz")):
-        findings = _check_nifti(path, count_bytes=count_bytes)
+        findings = _check_nifti(path, read_data=read_data)
     else:
         _check_text_header(path)
         findings = []
@@ -179,21 +182,20 @@ def _open(path: pathlib.Path) -> io.BufferedIOBase:
     return gzip.open(path, "rb") if zipped else path.open("rb")
 
 
-def _check_nifti(path: pathlib.Path, *, count_bytes: bool) -> list[Finding]:
-    """Findings on a NIfTI's header and on the length of its data."""
+def _check_nifti(path: pathlib.Path, *, read_data: bool) -> list[Finding]:
+    """Findings on a NIfTI's header and data."""
+    not_finite = 0
     try:
         with _open(path) as file:
-            start = file.read(544)
-            header = _parse_nifti(start, path=path)
+            header = _parse_nifti(file.read(544), path=path)
             shape = header["dim"][1 : 1 + header["dim"][0]]
             grids.check_size(tuple(int(n) for n in shape))
             data = math.prod(int(n) for n in shape) * header["bitpix"][0] // 8
-            expected = int(header["vox_offset"][0]) + data
-            found = expected
-            if not path.name.lower().endswith(".gz"):
+            expected = found = int(header["vox_offset"][0]) + data
+            if read_data:
+                found, not_finite = _read_data(file, header=header, end=expected)
+            elif not path.name.lower().endswith(".gz"):
                 found = path.stat().st_size
-            elif count_bytes:
-                found = len(start) + _count_bytes(file, limit=expected)
     except (EOFError, OSError, zlib.error):
         raise ExaminationError(
             "truncated", f"{path}: compressed data end early or are damaged; copy again"
@@ -202,16 +204,35 @@ def _check_nifti(path: pathlib.Path, *, count_bytes: bool) -> list[Finding]:
         raise ExaminationError(
             "truncated", f"{path}: {found} of {expected} bytes; copy the file again"
         )
-    return _check_nifti_orientation(header, path=path)
+    findings = _check_nifti_orientation(header, path=path)
+    if not_finite:
+        text = (
+            f"{not_finite} voxels are NaN or infinite; expected finite numbers: export "
+            "the scan again; allowed by name, they become 0"
+        )
+        findings.append(Finding("not-finite", text, FAILED))
+    return findings
 
 
-def _count_bytes(file: io.BufferedIOBase, *, limit: int) -> int:
-    total = 0
-    # A damaged end is seen by the decompressor only when it gets there; more than the
-    # header announces (extensions, padding) need not be unfolded.
-    while total <= limit and (chunk := file.read(2**20)):
+def _read_data(
+    file: io.BufferedIOBase, *, header: dict[str, tuple[Any, ...]], end: int
+) -> tuple[int, int]:
+    """Where a NIfTI's bytes end, and how many of its numbers are not finite."""
+    start = int(header["vox_offset"][0])
+    file.seek(start)
+    (order,), (datatype,) = header["order"], header["datatype"]
+    size = {16: 4, 64: 8}.get(datatype, 0)  # of float32 and float64
+    total, not_finite = start, 0
+    # More than the header announces (padding) need not be unfolded.
+    while total < end and (chunk := file.read(2**20)):
+        if size:
+            count = min(len(chunk), end - total) // size
+            numbers = np.frombuffer(chunk, f"{order}f{size}", count=count)
+            not_finite += int(np.count_nonzero(~np.isfinite(numbers)))
         total += len(chunk)
-    return total
+    # A damaged end is seen by the decompressor only when it gets there.
+    file.read(1)
+    return total, not_finite
 
 
 def _parse_nifti(start: bytes, *, path: pathlib.Path) -> dict[str, tuple[Any, ...]]:
@@ -225,6 +246,7 @@ def _parse_nifti(start: bytes, *, path: pathlib.Path) -> dict[str, tuple[Any, ..
             name: struct.unpack_from(order + code, start, offset)
             for name, (code, offset) in layout.items()
         }
+        header["order"] = (order,)
         if header["magic"][0][:3] in (b"n+1", b"n+2") and 1 <= header["dim"][0] <= 7:
             return header
     raise ExaminationError(

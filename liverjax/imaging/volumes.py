@@ -46,8 +46,8 @@ def read_volume(
             image, findings = series.read_series(info, allow=allow)
             findings += settle(found, allow=allow)
         else:
-            image, findings = volume_files.read(path, allow=allow)
-        image = sitk.Cast(to_caudal_cranial(image), sitk.sitkFloat32)
+            stored, findings = volume_files.read(path, allow=allow)
+            image = to_caudal_cranial(sitk.Cast(stored, sitk.sitkFloat32))
         found = grids.check_grid(image)
         found += plausibility.check_voxels(image, modality=modality)
         findings += settle(found, allow=allow)

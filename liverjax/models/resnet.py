@@ -8,6 +8,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from liverjax.models.layers.conv import Conv
@@ -113,11 +114,14 @@ class ResNet(nn.Module):
 
     @nn.compact
     def __call__(
-        self, image: Float[Array, "b h w c"], *, train: bool
+        self,
+        image: Float[Array, "b h w c"] | Float[np.ndarray, "b h w c"],
+        *,
+        train: bool,
     ) -> Float[Array, "b k"]:
         """Logits of normalised images; ``train`` uses and updates batch statistics."""
         dtype = self.dtype or jnp.promote_types(image.dtype, jnp.float32)
-        x = image.astype(dtype)
+        x = jnp.asarray(image, dtype)
         x = Conv(self.width, (7, 7), 2, 3, dtype=dtype, name="conv1")(x)
         x = nn.relu(BatchNorm(name="bn1")(x, train=train))
         x = mark_stage(self, "stem", max_pool(x, size=3, strides=2, padding=1))

@@ -1,8 +1,8 @@
 """A synthetic cohort whose truth is known: score, signs, masks and motions.
 
 `make_subject` makes one examination in memory, `cohort.write_cohort` a cohort on disk
-(`python -m data_prep.phantom`), `apply_motion` and `imitate_phase` the other phases of a
-real scan by a known motion.
+(`python -m data_prep.phantom`), `apply_motion` and `imitate_phase` the other phases of
+a real scan by a known motion.
 """
 
 from liverjax.phantom.grid import Grid

@@ -38,21 +38,17 @@ def paint_spleen(canvas: Canvas, scene: Scene) -> None:
     box = scene.points.box_around(center, radius_mm=max(a, b, c) + 8.0)
     if box is None:
         return
-    here = scene.points.axes(box)
     still = scene.liver_axes(box)
     spleen = ellipsoid(still, center=middle, radii=(a, b, c), tilt_deg=-15.0)
     hollow_center = (middle[0] - 1.35 * a, middle[1] - 0.35 * b, middle[2] - 6.0)
     hollow = ellipsoid(still, center=hollow_center, radii=(0.9 * a, 0.8 * b, 1.2 * c))
     spleen = smooth_max(spleen, -hollow, width=10.0)
-    wall = cavity_distance(here, patient=patient) + np.float32(
-        2.0 + 0.5 * signs.fluid_mm
-    )
+    cavity = cavity_distance(scene.points.axes(box), patient=patient)
+    wall = cavity + np.float32(2.0 + 0.5 * signs.fluid_mm)
     spleen = smooth_max(spleen, wall, width=10.0)
     if signs.fluid_mm > 0:
-        free = np.maximum(cavity_distance(here, patient=patient) + 1.5, spleen)
-        rim = smooth_max(spleen - 0.6 * signs.fluid_mm, free - 1e3, width=2.0)
-        inside = np.maximum(rim, cavity_distance(here, patient=patient) + 1.5)
-        canvas.paint(box, inside, hu["ascites"])
+        rim = np.maximum(spleen - 0.6 * signs.fluid_mm, cavity + 1.5)
+        canvas.paint(box, rim, hu["ascites"])
     tissue = np.float32(hu["spleen"]) + np.float32(0.5 * patient.texture_hu) * (
         sample_lattice(scene.body.texture, axes=still, knot_mm=patient.texture_knot_mm)
     )

@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _bring(
             given.predictions, folder / "predictions.csv", task=task, dialect=dialect
         )
+        _check_models(given.compare, folder=folder)
         for other in given.compare:
             path = folder / "models" / f"{other.stem}.csv"
             _bring(other, path, task=task, dialect=dialect)
@@ -83,6 +84,20 @@ def _task(name: str | None, *, run: pathlib.Path | None) -> Task:
     if name is None:
         raise InputError(f"--task is missing: one of {', '.join(sorted(tasks.TASKS))}")
     return tasks.make(name)
+
+
+def _check_models(compare: Sequence[pathlib.Path], *, folder: pathlib.Path) -> None:
+    """Each table needs a name of its own, and only given ones are judged."""
+    names = [path.stem for path in compare]
+    if len(set(names)) < len(names):
+        raise InputError(f"--compare: two tables have one name: {', '.join(names)}")
+    there = {path.stem for path in (folder / "models").glob("*.csv")}
+    if there - set(names):
+        raise InputError(
+            f"{folder / 'models'}: holds tables of an earlier call "
+            f"({', '.join(sorted(there - set(names)))}); remove them, name them after "
+            "--compare, or choose another --out"
+        )
 
 
 def _bring(

@@ -108,7 +108,7 @@ def _of_members(run: RunFolder) -> list[str]:
     for member in run.members:
         failed = member.done.get("failed_at")
         if failed:
-            epoch, step = failed[0] + 1, failed[1]
+            epoch, step = failed["epoch"] + 1, failed["step"]
             fate = (
                 f"its state of epoch {member.done['best_epoch'] + 1} predicts"
                 if member.done.get("best_epoch") is not None

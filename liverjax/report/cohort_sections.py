@@ -176,34 +176,20 @@ def _case(
         ("Preparation", found.get("status", "")),
         ("Codes", found.get("codes", "")),
     ]
-    path = _picture_path(pictures, subject, visit=visit, status=found)
-    picture = "<p class='source'>No picture.</p>"
-    if path is not None:
+    # As `liverjax.cohort.write` names it; a stranger's subject must not lead elsewhere.
+    name = pathlib.PurePosixPath(f"{subject}-{visit}.png").name
+    picture = ""
+    if (pictures / name).is_file():
         picture = markup.figure(
-            read_picture(path),
+            read_picture(pictures / name),
             kind="png",
             alt=f"Slices of examination {subject}, visit {visit}",
-            caption=f"qc/{markup.text(path.name)}",
+            caption=f"qc/{markup.text(name)}",
         )
+    elif pictures.is_dir():
+        picture = "<p class='source'>No picture.</p>"
     title = f"<h3>{place}. {markup.text(examination_name(subject, visit))}</h3>"
     return f"<article class='case'>{title}{markup.facts(pairs)}{picture}</article>"
-
-
-def _picture_path(
-    folder: pathlib.Path, subject: str, *, visit: int, status: Row
-) -> pathlib.Path | None:
-    """The picture that status.csv names, or one named after the examination."""
-    names = [
-        status.get("picture", ""),
-        f"{subject}_{visit}.png",
-        f"{subject}-{visit}.png",
-        f"{subject}.png",
-    ]
-    for name in names:
-        path = folder / pathlib.PurePosixPath(name).name
-        if name and path.is_file():
-            return path
-    return None
 
 
 def _flow_boxes(flow: Flow) -> str:
@@ -267,7 +253,7 @@ def _measures(status: Sequence[Row]) -> dict[str, dict[str, float]]:
     """Numeric columns of status.csv: value by examination, empty cells left out."""
     found: dict[str, dict[str, float]] = {}
     for name in status[0] if status else ():
-        if name in STATUS_COLUMNS or name == "picture":
+        if name in STATUS_COLUMNS:
             continue
         values = _numbers([row[name] for row in status])
         if values is None or not np.isfinite(values).any():

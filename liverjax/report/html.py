@@ -7,7 +7,13 @@ import pathlib
 from collections.abc import Sequence
 
 from liverjax.cohort.files import write_bytes
-from liverjax.report import cohort_sections, markup, result_sections, run_sections
+from liverjax.report import (
+    cohort_sections,
+    group_sections,
+    markup,
+    result_sections,
+    run_sections,
+)
 from liverjax.report.cautions import collect_cautions
 from liverjax.report.flow import count_flow
 from liverjax.report.markup import Section
@@ -35,8 +41,8 @@ def write_report(run_dir: pathlib.Path, *, task: Task) -> pathlib.Path:
     sections = [
         run_sections.cautions(collect_cautions(run, flow=flow)),
         result_sections.results(run, task=task),
-        result_sections.groups(run),
-        result_sections.folds(run, task=task),
+        group_sections.groups(run),
+        group_sections.folds(run, task=task),
         cohort_sections.cohort(run, flow=flow, task=task),
         cohort_sections.preparation(run),
         cohort_sections.worst_cases(run, task=task),

@@ -160,6 +160,9 @@ class _Pair:
 def _pairs(judged: Predictions, compare: Sequence[Predictions]) -> list[_Pair]:
     judged = judged.take(np.isfinite(judged.target))
     pairs, problems = [], []
+    names = [other.name for other in compare]
+    if len(set(names)) < len(names):
+        problems.append(f"two tables have one name: {sorted(names)}")
     for other in compare:
         own, others = matching_rows(judged, other)
         if not len(own):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from liverjax.report import figures, markup
 from liverjax.report.markup import Section
 from liverjax.report.run import MemberFacts, RunFolder
@@ -113,14 +111,14 @@ def _member_row(member: MemberFacts) -> tuple[str, ...]:
     done, best = member.done, member.done.get("best_epoch")
     at_best = [line for line in member.epochs if line.get("epoch") == best]
     score = at_best[0].get("select_score") if at_best and best is not None else None
-    seconds = [line["seconds"] for line in member.epochs if line.get("seconds")]
+    seconds = done.get("seconds")
     return (
         markup.code(member.name),
         markup.text(done.get("status") or ("done" if done else "not finished")),
         str(len(member.epochs)),
         markup.NONE if best is None else str(int(best) + 1),
         markup.number(score),
-        f"{np.sum(seconds) / 60:.1f} min" if seconds else markup.NONE,
+        f"{seconds / 60:.1f} min" if seconds else markup.NONE,
     )
 
 

@@ -147,19 +147,20 @@ class TableChecks:
         self._check_folds()
 
     def _check_folds(self) -> None:
-        train = [row for row in self.table.rows if row.cells.get("set", "") == TRAIN]
-        if not any(row.cells.get("fold", "") for row in train):
-            return
-        held_out: dict[str, str] = {}
-        for row in train:
-            name, fold = row.cells["subject"], row.cells["fold"]
-            if not fold:
+        held_out: dict[tuple[str, str], str] = {}
+        in_train = [row for row in self.table.rows if row.cells.get("set") == TRAIN]
+        some = any(row.cells.get("fold", "") for row in in_train)
+        for row in self.table.rows:
+            name, group = row.cells["subject"], row.cells.get("set", "")
+            fold = row.cells.get("fold", "")
+            if not fold and group == TRAIN and some:
                 self._note(row, "a row of train without the fold that held it out")
-            elif held_out.setdefault(name, fold) != fold:
+            elif fold and held_out.setdefault((group, name), fold) != fold:
                 self._note(
                     row,
-                    f"held out by fold {fold} here and by fold {held_out[name]} above; "
-                    "all examinations of a subject belong into one fold",
+                    f"held out by fold {fold} here and by fold "
+                    f"{held_out[group, name]} above; all examinations of a subject "
+                    "belong into one fold",
                 )
 
     def _text(self, name: str, *, empty: str = "") -> np.ndarray:

@@ -10,7 +10,7 @@ from liverjax.weights.adapt import Adapted, adapt, spread
 from liverjax.weights.convert import FAMILIES, convert, export
 from liverjax.weights.naming import WeightsError
 from liverjax.weights.read import read
-from liverjax.weights.sources import SOURCES, Source, download, find
+from liverjax.weights.sources import SOURCES, Source, download, find, locate
 from liverjax.weights.store import Meta, load, save
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "export",
     "find",
     "load",
+    "locate",
     "read",
     "save",
     "spread",

@@ -14,12 +14,12 @@ from liverjax.weights.naming import Variables, WeightsError, flatten, nest
 
 @dataclasses.dataclass(frozen=True)
 class Adapted:
-    """Variables that fit, and which of them did not come from the file.
+    """Variables that fit, and which of the network's do not come from them.
 
     Attributes:
-        variables: All collections.
-        fresh: Paths of leaves that start anew, such as ``params/fc/kernel``; they hold
-            zeros, for the caller to draw if zeros are not wanted.
+        variables: All collections, without the fresh leaves.
+        fresh: Paths of leaves that start anew, such as ``params/fc/kernel``: they keep
+            the random start of ``train.create_state``, so seeds differ in them.
     """
 
     variables: Variables
@@ -31,7 +31,7 @@ def adapt(
 ) -> Adapted:
     """The variables with a head of ``num_outputs`` and a stem of ``in_channels``.
 
-    A head of another size is replaced by zeros and named as fresh. A stem for other
+    A head of another size is left out and named as fresh. A stem for other
     than its own channels gets, for each of the new channels, the sum of the old
     channels' kernels divided by the new number: an image whose channels are all alike
     (a grey image) then gives what it would have given before, and a single channel gets
@@ -62,10 +62,8 @@ def adapt(
         flat[family.first] = shared.astype(kernel.dtype)
     if sizes.num_outputs != num_outputs:
         for leaf in ("kernel", "bias"):
-            path = f"{family.head}/{leaf}"
-            old = flat[path]
-            flat[path] = np.zeros((*old.shape[:-1], num_outputs), old.dtype)
-            fresh.append(path)
+            fresh.append(f"{family.head}/{leaf}")
+            flat.pop(fresh[-1], None)
     return Adapted(variables=nest(flat), fresh=tuple(fresh))
 
 

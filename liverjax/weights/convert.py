@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from liverjax.weights import resnet
+import liverjax.weights.resnet as resnet
 from liverjax.weights.naming import (
     Entry,
     Family,

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from liverjax.errors import InputError
+
 Tensors = Mapping[str, np.ndarray]
 """Published names and their arrays."""
 
@@ -15,7 +17,7 @@ Variables = dict[str, Any]
 """Flax collections: nested dictionaries with arrays as leaves."""
 
 
-class WeightsError(ValueError):
+class WeightsError(InputError):
     """Weights that cannot be used; the message says which tensor and why."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import pickle
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,7 +71,10 @@ def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
             "`pip install torch`, or give the .safetensors file of the same weights"
         ) from None
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # What matters about a foreign pickle is whether it opens.
+            warnings.simplefilter("ignore", UserWarning)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise WeightsError(
             f"{path} is damaged, or holds more than tensors and is not opened because "

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import pathlib
 
+from liverjax.errors import InputError
 from liverjax.weights.naming import WeightsError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -57,6 +58,33 @@ def find(name: str, *, weights_dir: str | os.PathLike[str]) -> pathlib.Path:
         f"no weights of {name} at {path}; fetch them with "
         f"`python -m liverjax.weights --model {name} {origin} --out {weights_dir}`"
     )
+
+
+def locate(
+    name: str, *, pretrained: str, weights_dir: str | os.PathLike[str]
+) -> pathlib.Path:
+    """The file that a study's ``model.pretrained`` means.
+
+    Args:
+        name: Of the model.
+        pretrained: ``imagenet`` or a file that ``python -m liverjax.weights`` wrote.
+        weights_dir: Where ``imagenet`` is looked for.
+
+    Raises:
+        InputError: If it is not there; the text is the command that fetches it.
+    """
+    if pretrained == "imagenet":
+        try:
+            return find(name, weights_dir=weights_dir)
+        except FileNotFoundError as error:
+            raise InputError(f"model.pretrained=imagenet: {error}") from None
+    path = pathlib.Path(pretrained)
+    if not path.is_file():
+        raise InputError(
+            f"model.pretrained={pretrained}: no such file; expected none, imagenet or "
+            "a file that python -m liverjax.weights wrote"
+        )
+    return path
 
 
 def download(name: str) -> pathlib.Path:

@@ -378,6 +378,13 @@ def test_what_is_absent_is_a_counted_exclusion(tmp_path):
     ]
 
 
+def test_a_row_names_all_that_it_lacks(tmp_path):
+    path = write(tmp_path, HEADER, row("p1", score="").replace("p1m.nii", ""))
+    (one,) = read(path).excluded
+    assert one.code == "no-label"
+    assert one.reason == "child_pugh is empty; mask_venous (liver) is empty"
+
+
 def test_an_optional_channel_may_be_absent_row_or_column(tmp_path):
     recipe = Recipe(optional_channels=("arterial", "native"))
     header = HEADER.replace("native,", "")

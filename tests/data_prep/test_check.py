@@ -81,11 +81,13 @@ def test_table_and_headers_are_judged_together(tmp_path):
 def test_voxels_are_judged_when_asked(tmp_path):
     make(tmp_path, "a")
     make(tmp_path, "b", seed=1, mask=np.zeros_like(scans.liver_mask()))
-    make(tmp_path, "c", image=np.full(scans.body_hu().shape, 40, np.float32))
+    broken = scans.body_hu().astype(np.float32)
+    broken[3, 3, 3] = np.nan
+    make(tmp_path, "c", image=broken)
     path = write(tmp_path, line("a"), line("b"), line("c"))
     assert check(path, study=study())[1] == []
     lines, problems = check(path, study=study(), deep=True)
-    assert [text.split(" (")[-1] for text in problems] == ["mask-empty)", "constant)"]
+    assert [text.split(" (")[-1] for text in problems] == ["mask-empty)", "not-finite)"]
     assert any("liver inside the patches" in one for one in lines)
 
 

@@ -106,6 +106,7 @@ def test_the_phantoms_studies_come_back_as_they_were_made(tmp_path):
             np.testing.assert_allclose(one.GetOrigin(), two.GetOrigin(), atol=1e-2)
     assert sum(bool(row["mask_venous"]) for row in found.values()) == 1
     confidence = [row["confidence"] for row in rows(out / "series.csv") if row["role"]]
+    # Two phases in one series have no words of their own.
     assert sorted(confidence) == ["high"] * 7 + ["medium"] * 2
 
 

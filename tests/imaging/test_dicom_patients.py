@@ -65,8 +65,9 @@ def test_one_id_over_several_studies_is_refused(info):
 
 def test_one_id_is_one_patient_when_the_user_says_so(info):
     series = several(info, "x", "x")
-    found = group_studies(series, root=ROOT, subject_from="tag")
-    assert {study.patient for study in found} == {"x"}
+    for subject_from in ("one", "tag"):
+        found = group_studies(series, root=ROOT, subject_from=subject_from)
+        assert len({study.patient for study in found}) == 1
 
 
 @pytest.mark.parametrize("subject_from", [None, "tag"])
@@ -78,6 +79,12 @@ def test_an_empty_id_is_refused(info, subject_from):
 def test_folders_tell_patients_apart(info):
     found = group_studies(several(info, "", ""), root=ROOT, subject_from="folder")
     assert [study.patient for study in found] == ["f0", "f1"]
+
+
+def test_one_patients_study_may_lie_in_several_folders_without_an_id(info):
+    series = [dataclasses.replace(s, study_uid="1") for s in several(info, "", "")]
+    (found,) = group_studies(series, root=ROOT, subject_from="one")
+    assert len(found.volumes) == 2
 
 
 def test_files_in_the_root_itself_are_named_by_it(info):

@@ -25,6 +25,7 @@ def body(
     hu[np.broadcast_to((y > 130) & (y < 140), hu.shape)] = 0.0
     hu[np.sqrt(z**2 + (y + 20) ** 2 + (x + 70) ** 2) < liver_mm] = liver_hu
     hu[np.broadcast_to(np.hypot(x, y - 70) < 18, hu.shape)] = 400.0
+    hu[np.broadcast_to(np.hypot(x, y - 70) < 10, hu.shape)] = 20.0
     hu[np.broadcast_to(np.hypot(x - 12, y - 15) < 13, hu.shape)] = aorta_hu
     noise = np.random.default_rng(0).normal(0, 10, hu.shape)
     return grids.make_volume(

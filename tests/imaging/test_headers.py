@@ -8,7 +8,8 @@ import pytest
 import SimpleITK as sitk
 
 from liverjax.cohort.manifest import MaskSource
-from liverjax.imaging import grids, headers
+from liverjax.imaging import grids, headers, volume_files
+from liverjax.imaging.findings import ExaminationError
 
 
 def make(
@@ -77,6 +78,22 @@ def test_a_truncated_nifti_is_seen_by_its_length(tmp_path):
     make(path)
     path.write_bytes(path.read_bytes()[:-10])
     assert [f.code for f in headers.read_header(path).findings] == ["truncated"]
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_nan_in_a_nifti_is_seen_before_itk_makes_it_zero(tmp_path, suffix, dtype):
+    array = np.arange(6 * 5 * 3, dtype=dtype).reshape(6, 5, 3)
+    array[0, 0, 0], array[-1, -1, -1] = np.nan, np.inf
+    image = grids.make_volume(
+        array, origin_mm=(0.0, 0.0, 0.0), spacing_mm=(1.0, 1.0, 1.0)
+    )
+    path = tmp_path / f"a{suffix}"
+    sitk.WriteImage(image, str(path))
+    with pytest.raises(ExaminationError, match="2 voxels are NaN") as caught:
+        volume_files.read(path)
+    assert caught.value.finding.code == "not-finite"
+    assert volume_files.read(path, allow=["not-finite"])[0].GetSize() == (3, 5, 6)
 
 
 def test_impossible_spacing_is_a_finding(tmp_path):

@@ -43,8 +43,7 @@ STATUS = (
     "native_liver_residual_mm",
     "arterial_liver_residual_mm",
     "native_translation_mm",
-    "patch_coverage_fraction",
-    "picture",
+    "liver_coverage",
 )
 
 
@@ -92,10 +91,10 @@ def build(folder: pathlib.Path, *, seed: int = 0) -> pathlib.Path:
         folder / "phantom.json",
         {"ceiling": {"kendall_tau": 0.56, "accuracy": 0.71, "draws": 20_000}},
     )
-    picture = folder / "cohort" / "qc" / f"{subjects[0]}_1.png"
+    picture = folder / "cohort" / "qc" / f"{subjects[0]}-1.png"
     _draw(rng, picture)
     for subject in subjects[1:]:
-        shutil.copy(picture, picture.with_name(f"{subject}_1.png"))
+        shutil.copy(picture, picture.with_name(f"{subject}-1.png"))
     return folder
 
 
@@ -129,8 +128,7 @@ def _status(rng: np.random.Generator, subject: str, place: int) -> dict[str, obj
         "native_liver_residual_mm": float(residual[0]) if measured else None,
         "arterial_liver_residual_mm": float(residual[1]) if measured else None,
         "native_translation_mm": float(rng.gamma(3, 3)) if measured else None,
-        "patch_coverage_fraction": float(rng.uniform(0.9, 1)) if measured else None,
-        "picture": f"{subject}_1.png" if measured else "",
+        "liver_coverage": float(rng.uniform(0.9, 1)) if measured else None,
     }
 
 
@@ -201,9 +199,14 @@ def _write_members(rng: np.random.Generator, folder: pathlib.Path) -> None:
         ]
         text = "".join(json.dumps(line) + "\n" for line in lines)
         (member / "metrics.jsonl").write_text(text)
-        done = {"status": "ok", "best_epoch": int(score.argmax()), "failed_at": None}
+        done = {
+            "status": "ok",
+            "best_epoch": int(score.argmax()),
+            "failed_at": None,
+            "seconds": 91.0,
+        }
         if number == 2:
-            done |= {"status": "non-finite", "failed_at": [23, 11]}
+            done |= {"status": "non-finite", "failed_at": {"epoch": 23, "step": 11}}
         write_json(member / "done.json", done)
 
 

@@ -97,6 +97,16 @@ def test_other_models_and_a_ceiling_are_judged_beside_it(tmp_path, table, capsys
     assert "report:" in capsys.readouterr().out
 
 
+def test_models_of_an_earlier_call_are_not_judged_unasked(tmp_path, table):
+    arguments = [f"--predictions={table}", "--task=child_pugh", f"--out={tmp_path}"]
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "old.csv").write_bytes(table.read_bytes())
+    with pytest.raises(InputError, match=r"tables of an earlier call \(old\)"):
+        main(arguments)
+    with pytest.raises(InputError, match="two tables have one name"):
+        main([*arguments, "--compare", "a/x.csv", "b/x.csv"])
+
+
 @pytest.mark.slow
 def test_a_finished_run_is_judged_again_with_its_own_task(tmp_path, capsys):
     folder = fake_run.build(tmp_path / "run")

@@ -175,7 +175,7 @@ def test_the_worst_case_comes_first_with_its_picture(run, page):
         key=lambda row: abs(float(row["score"]) - float(row["target"])),
     )
     assert f"1. {worst['subject']}" in page.text
-    assert f"qc/{worst['subject']}_1.png" in page.text
+    assert f"qc/{worst['subject']}-1.png" in page.text
 
 
 def test_figures_lie_beside_the_page(run):

@@ -101,6 +101,11 @@ def test_everything_wrong_is_said_at_once(tmp_path):
         assert sentence in text
 
 
+def test_a_subject_belongs_into_one_fold_of_any_set(tmp_path):
+    text = "subject,visit,fold,target,score\na,1,0,7,8\na,2,1,7,8\n"
+    assert "held out by fold 1 here and by fold 0 above" in problems(tmp_path, text)
+
+
 def test_a_table_of_slices_is_refused_with_a_count(tmp_path):
     rows = "".join(f"a,7,{i}\n" for i in range(30))
     text = problems(tmp_path, "subject,target,score\n" + rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import flax.linen as nn
@@ -57,7 +56,8 @@ class BatchNorm(nn.Module):
                     "batch statistics need at least two values a channel, got a batch "
                     f"of shape {x.shape}; train on larger images or batches"
                 )
-            y, batch_mean, batch_var = _normalised(x, scale, bias, self.eps)
+            found: Any = _normalised(x, scale, bias, self.eps)
+            y, batch_mean, batch_var = found
             if not self.is_initializing():
                 unbiased = batch_var * (count / (count - 1))
                 mean.value += self.momentum * (batch_mean - mean.value)
@@ -69,8 +69,7 @@ class BatchNorm(nn.Module):
         return y.astype(self.dtype or x.dtype)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-def _normalised(
+def _by_formula(
     x: Array, scale: Array, bias: Array, eps: float
 ) -> tuple[Array, Array, Array]:
     """``x`` by its own statistics, and these: mean and biased variance a channel."""
@@ -82,11 +81,14 @@ def _normalised(
     return y.astype(x.dtype), mean, var
 
 
+_normalised = jax.custom_vjp(_by_formula, nondiff_argnums=(3,))
+
+
 def _normalised_forward(
     x: Array, scale: Array, bias: Array, eps: float
 ) -> tuple[tuple[Array, Array, Array], tuple[Array, ...]]:
-    out = _normalised(x, scale, bias, eps)
-    return out, (x, scale, *out[1:])
+    y, mean, var = _by_formula(x, scale, bias, eps)
+    return (y, mean, var), (x, scale, mean, var)
 
 
 def _normalised_backward(

@@ -53,7 +53,7 @@ def average_pool(
     """
     window = _checked(x.shape, size, strides, padding)
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    total = sum(shifted(wide, taps=(size, size), window=window))
+    total = functools.reduce(jnp.add, shifted(wide, taps=(size, size), window=window))
     return (total / size**2).astype(x.dtype)
 
 

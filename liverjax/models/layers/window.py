@@ -42,7 +42,7 @@ def output_size(shape: Shape, *, taps: Shape, window: Window) -> tuple[int, int]
 
 
 def fitted(
-    x: Array, *, size: tuple[int, int], taps: Shape, window: Window, fill: float = 0
+    x: Array, *, size: tuple[int, int], taps: Shape, window: Window, fill: float = 0.0
 ) -> Array:
     """``x`` padded by ``fill``, or cut at its end, to what ``size`` windows cover."""
     edges = [(0, 0, 0)]
@@ -54,7 +54,7 @@ def fitted(
     return lax.pad(x, jnp.asarray(fill, x.dtype), [*edges, (0, 0, 0)])
 
 
-def shifted(x: Array, *, taps: Shape, window: Window, fill: float = 0) -> list[Array]:
+def shifted(x: Array, *, taps: Shape, window: Window, fill: float = 0.0) -> list[Array]:
     """What each tap sees, in row order: arrays (b, h', w', c), ``fill`` outside."""
     h, w = output_size(x.shape, taps=taps, window=window)
     x = fitted(x, size=(h, w), taps=taps, window=window, fill=fill)

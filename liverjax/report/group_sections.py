@@ -1,0 +1,178 @@
+"""The page's parts that compare: sets, sites, other models, folds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from liverjax.report import figures, markup
+from liverjax.report.figures import Interval
+from liverjax.report.markup import Section
+from liverjax.report.run import RunFolder
+from liverjax.tasks.question import Task
+
+_GROUP_COLUMNS = {
+    "kendall_tau": "Tau, pooled",
+    "kendall_tau_within_folds": "Tau within folds",
+    "accuracy": "Accuracy",
+    "no_information_rate_test": "No-information rate",
+    "mean_absolute_error": "Mean absolute error",
+}
+
+
+def groups(run: RunFolder) -> Section:
+    """Returns sets, sites and other models side by side."""
+    metrics = run.metrics
+    headline_first = sorted(metrics["sets"], key=lambda name: name != metrics["set"])
+    blocks = {f"set {name}": metrics["sets"][name] for name in headline_first}
+    blocks |= {f"site {name}": block for name, block in metrics["sites"].items()}
+    blocks |= {f"model {name}": block for name, block in metrics["models"].items()}
+    if len(blocks) < 2:
+        return Section("groups", "", "")
+    panels = markup.beside(
+        _forest(run, blocks, name="kendall_tau", label="Kendall's tau"),
+        _forest(run, blocks, name="accuracy", label="Accuracy"),
+    )
+    header = ("Group", *_GROUP_COLUMNS.values(), "n")
+    rows = [
+        (
+            markup.text(name),
+            *(_group_cell(block, column) for column in _GROUP_COLUMNS),
+            str(block["kendall_tau"]["n"]),
+        )
+        for name, block in blocks.items()
+    ]
+    return markup.section(
+        "groups",
+        "Sets, sites and other models",
+        panels,
+        markup.table(header, rows),
+        _model_table(metrics["models"]),
+        source="metrics.json (sets, sites, models)",
+    )
+
+
+def folds(run: RunFolder, *, task: Task) -> Section:
+    """Returns how subjects were split, and the result of each fold."""
+    picture = ""
+    rows = [row for row in run.per_fold if row["set"] == run.metrics["set"]]
+    if rows:
+        accuracy = run.metrics.get("accuracy") or {}
+        svg = figures.save(
+            figures.by_fold(
+                rows,
+                tau=_float(run.metrics["kendall_tau_within_folds"]["estimate"]),
+                accuracy=_float(accuracy.get("estimate")),
+            ),
+            run.path / "figures",
+            name="folds",
+        )
+        picture = markup.figure(
+            svg,
+            kind="svg+xml",
+            alt="Kendall's tau and accuracy of each fold",
+            caption="Each fold's held-out subjects, predicted by networks that never "
+            "saw them. figures/folds.svg",
+        )
+    return markup.section(
+        "split",
+        "Split and folds",
+        markup.beside(picture, _split_table(run, task=task)),
+        source="splits.json, per_fold.csv",
+    )
+
+
+def _forest(run: RunFolder, blocks: Mapping[str, Any], *, name: str, label: str) -> str:
+    rows = [
+        Interval(
+            group,
+            *(_float(block[name][k]) for k in ("estimate", "low", "high")),
+            n=block[name]["n"],
+        )
+        for group, block in blocks.items()
+        if name in block
+    ]
+    if not rows:
+        return ""
+    lines = {}
+    if f"{name}_ceiling" in run.metrics:
+        lines["ceiling of the synthetic cohort"] = run.metrics[f"{name}_ceiling"][
+            "estimate"
+        ]
+    if name == "accuracy":
+        rate = run.metrics["no_information_rate_test"]["estimate"]
+        lines[f"no-information rate of set {run.metrics['set']}"] = rate
+    svg = figures.save(
+        figures.forest(rows, label=f"{label} (95 % interval)", lines=lines),
+        run.path / "figures",
+        name=f"groups_{name}",
+    )
+    return markup.figure(
+        svg,
+        kind="svg+xml",
+        alt=f"{label} with intervals of each set, site and model",
+        caption=f"{markup.text(label)} by group. figures/groups_{name}.svg",
+    )
+
+
+def _group_cell(block: Mapping[str, Any], name: str) -> str:
+    metric = block.get(name)
+    if not metric or metric["estimate"] is None:
+        return markup.NONE
+    cell = markup.estimate(metric, decimals=2)
+    if metric["p"] is not None:
+        cell += f"<small>p = {markup.p_value(metric['p'])}</small>"
+    return cell
+
+
+def _model_table(models: Mapping[str, Any]) -> str:
+    rows = [
+        (
+            markup.text(name),
+            markup.estimate(block["kendall_tau_difference"], decimals=2),
+            markup.estimate(block.get("accuracy_difference"), decimals=2),
+            "{matched} matched, {unmatched_here} only here, {unmatched_there} only "
+            "there".format(**block["rows"]),
+        )
+        for name, block in models.items()
+    ]
+    header = ("This model less", "Difference of tau", "Difference of accuracy", "Rows")
+    caption = "Paired: the same bootstraps of the same examinations."
+    return markup.table(header, rows, caption=caption) if rows else ""
+
+
+def _split_table(run: RunFolder, *, task: Task) -> str:
+    truth = dict(
+        zip(run.predictions.subject.tolist(), run.predictions.target, strict=True)
+    )
+    rows = []
+    for number, fold in enumerate(run.folds):
+        held_out = [
+            s for s in fold.get("held_out", ()) if np.isfinite(truth.get(s, np.nan))
+        ]
+        index = np.asarray(task.true_class(np.array([truth[s] for s in held_out])), int)
+        counts = np.bincount(index, minlength=len(task.classes))
+        rows.append(
+            (
+                str(number),
+                *(str(len(fold.get(g, ()))) for g in ("train", "select", "held_out")),
+                " / ".join(map(str, counts)),
+            )
+        )
+    header = (
+        "Fold",
+        "Train",
+        "Select",
+        "Held out",
+        f"Held out {'/'.join(task.classes)}",
+    )
+    caption = (
+        "Subjects. Train fits the weights, select picks the epoch, held out is judged."
+    )
+    return markup.table(header, rows, caption=caption) if rows else ""
+
+
+def _float(value: float | None) -> float:
+    return float("nan") if value is None else float(value)

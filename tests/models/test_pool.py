@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from liverjax.models.layers.pool import average_pool, max_pool
+
+
+def test_max_pool_equals_xla_reduce_window():
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 7, 9, 3)), jnp.float32)
+    padding = [(0, 0), (1, 1), (1, 1), (0, 0)]
+    expected = lax.reduce_window(
+        x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), padding
+    )
+    np.testing.assert_array_equal(max_pool(x, size=3, strides=2, padding=1), expected)
+
+
+def test_padding_never_wins():
+    x = jnp.full((1, 2, 2, 1), -5.0)
+    np.testing.assert_array_equal(max_pool(x, size=3, strides=2, padding=1), -5.0)
+
+
+def test_gradient_goes_to_the_first_of_equal_values_in_row_order():
+    rows = [[0.0, 2.0, 1.0], [2.0, 2.0, 0.0], [2.0, 0.0, 0.0]]
+    x = jnp.asarray(rows)[None, :, :, None]
+    g = jax.grad(lambda x: max_pool(x, size=3, strides=1).sum())(x)
+    np.testing.assert_array_equal(g[0, :, :, 0], [[0, 1, 0], [0, 0, 0], [0, 0, 0]])
+
+
+def test_gradients_of_overlapping_windows_add_up():
+    x = jnp.asarray([[0.0, 0.0, 9.0, 0.0, 0.0]] * 5)[None, :, :, None]
+    g = jax.grad(lambda x: max_pool(x, size=3, strides=2).sum())(x)
+    # Four windows; 9 is in all, at the top of the first two and of the last two.
+    expected = np.zeros((5, 5))
+    expected[0, 2] = expected[2, 2] = 2
+    np.testing.assert_array_equal(g[0, :, :, 0], expected)
+
+
+def test_gradient_of_max_pool_equals_autodiff_where_no_values_are_equal():
+    x = jnp.asarray(np.random.default_rng(0).permutation(2 * 7 * 9).reshape(2, 7, 9, 1))
+    x = x.astype(jnp.float32)
+    g = jnp.asarray(np.random.default_rng(1).standard_normal((2, 4, 5, 1)), jnp.float32)
+
+    def plain(x):
+        padding = [(0, 0), (1, 1), (1, 1), (0, 0)]
+        return lax.reduce_window(
+            x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), padding
+        )
+
+    ours = jax.vjp(lambda x: max_pool(x, size=3, strides=2, padding=1), x)[1](g)[0]
+    np.testing.assert_allclose(ours, jax.vjp(plain, x)[1](g)[0], rtol=1e-6)
+
+
+def test_average_pool_counts_padding_as_zeros():
+    x = jnp.ones((1, 4, 4, 2))
+    y = average_pool(x, size=2, strides=2, padding=1)
+    edge, centre = [0.25, 0.5, 0.25], [0.5, 1, 0.5]
+    np.testing.assert_allclose(y[0, :, :, 0], [edge, centre, edge])
+
+
+def test_average_pool_accumulates_half_precision_in_single():
+    x = jnp.full((1, 4, 4, 1), 1.0, jnp.bfloat16).at[0, 0, 0, 0].set(257.0)
+    y = average_pool(x, size=4, strides=4)
+    assert y.dtype == jnp.bfloat16
+    assert float(y[0, 0, 0, 0]) == float(jnp.bfloat16((256 + 15) / 16))
+
+
+@pytest.mark.parametrize(
+    "options", [{"size": 5, "strides": 1}, {"size": 2, "strides": 1, "padding": 2}]
+)
+@pytest.mark.parametrize("pool", [max_pool, average_pool])
+def test_a_window_that_does_not_fit_is_refused(pool, options):
+    with pytest.raises(ValueError, match="does not fit"):
+        pool(jnp.zeros((1, 4, 4, 1)), **options)

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+from liverjax.models import make
+from liverjax.weights import WeightsError, adapt, convert, spread
+from liverjax.weights.naming import flatten
+from tests.weights.published import equal, published
+
+
+def _variables():
+    return convert("resnet18", published())
+
+
+def test_nothing_changes_where_the_sizes_agree():
+    adapted = adapt(_variables(), model="resnet18", num_outputs=5, in_channels=3)
+    assert adapted.fresh == ()
+    assert equal(flatten(adapted.variables), flatten(_variables()))
+
+
+def test_a_head_of_another_size_is_left_to_the_random_start():
+    adapted = adapt(_variables(), model="resnet18", num_outputs=1, in_channels=3)
+    assert adapted.fresh == ("params/fc/kernel", "params/fc/bias")
+    assert set(flatten(_variables())) - set(flatten(adapted.variables)) == {
+        *adapted.fresh
+    }
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 6])
+def test_an_image_of_equal_channels_gives_what_it_gave_in_colour(channels):
+    model = make("resnet18", num_outputs=5, width=4)
+    grey = np.random.default_rng(0).standard_normal((1, 32, 32, 1)).astype(np.float32)
+    adapted = adapt(
+        _variables(), model="resnet18", num_outputs=5, in_channels=channels
+    ).variables
+    apply = jax.jit(lambda v, x: model.apply(v, x, train=False))
+    expected = apply(_variables(), grey.repeat(3, axis=3))
+    np.testing.assert_allclose(
+        apply(adapted, grey.repeat(channels, axis=3)), expected, rtol=1e-4, atol=1e-5
+    )
+
+
+def test_one_channel_gets_the_sum_of_three():
+    kernel = adapt(
+        _variables(), model="resnet18", num_outputs=5, in_channels=1
+    ).variables["params"]["conv1"]["kernel"]
+    colour = _variables()["params"]["conv1"]["kernel"]
+    np.testing.assert_allclose(kernel[:, :, 0], colour.sum(2), rtol=1e-5, atol=1e-7)
+    assert kernel.dtype == np.float32
+
+
+def test_the_given_variables_stay_as_they_are():
+    variables = _variables()
+    adapt(variables, model="resnet18", num_outputs=2, in_channels=1)
+    assert equal(flatten(variables), flatten(_variables()))
+
+
+def test_input_statistics_are_kept_or_averaged():
+    assert spread((0.1, 0.2, 0.6), in_channels=3) == (0.1, 0.2, 0.6)
+    assert spread((0.1, 0.2, 0.6), in_channels=2) == pytest.approx((0.3, 0.3))
+
+
+def test_what_cannot_be_adapted_is_refused():
+    with pytest.raises(WeightsError, match="at least 1"):
+        adapt(_variables(), model="resnet18", num_outputs=0, in_channels=3)
+    with pytest.raises(WeightsError, match="params/conv1/kernel is missing"):
+        adapt({"params": {}}, model="resnet18", num_outputs=1, in_channels=3)

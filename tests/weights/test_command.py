@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from liverjax.weights import SOURCES, convert, download, load
+from liverjax.weights.__main__ import main
+from liverjax.weights.naming import flatten
+from tests.weights.published import equal, published
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_file(published(), path)
+    return path
+
+
+def _flags(tmp_path, *more):
+    return ["--model", "resnet18", "--out", str(tmp_path / "weights"), *more]
+
+
+def test_a_file_is_converted_with_its_facts(tmp_path, source, capsys):
+    assert main(_flags(tmp_path, "--source", str(source))) == 0
+    path = tmp_path / "weights" / "resnet18.safetensors"
+    variables, meta = load(path)
+    assert equal(flatten(variables), flatten(convert("resnet18", published())))
+    assert meta.model == "resnet18"
+    assert meta.input_mean == (0.485, 0.456, 0.406)
+    assert meta.origin.startswith("model.safetensors sha256:")
+    assert str(path) in capsys.readouterr().out
+
+
+def test_download_asks_the_hub_for_the_published_file(tmp_path, source, monkeypatch):
+    asked = []
+
+    def fetch(repository, file):
+        asked.append((repository, file))
+        return str(source)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", fetch)
+    assert main(_flags(tmp_path, "--download")) == 0
+    assert asked == [("timm/resnet18.tv_in1k", "model.safetensors")]
+    meta = load(tmp_path / "weights" / "resnet18.safetensors")[1]
+    assert meta.licence == "bsd-3-clause"
+
+
+def test_no_network_is_one_sentence(tmp_path, monkeypatch, capsys):
+    def fetch(repository, file):
+        raise ConnectionError("no route\nto host")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", fetch)
+    assert main(_flags(tmp_path, "--download")) == 1
+    shown = capsys.readouterr().err
+    assert "could not be fetched (no route)" in shown
+    assert "Traceback" not in shown
+
+
+def test_unfit_weights_end_with_status_one_and_write_nothing(tmp_path, source, capsys):
+    tensors = published()
+    del tensors["fc.bias"]
+    save_file(tensors, source)
+    assert main(_flags(tmp_path, "--source", str(source))) == 1
+    assert "missing: fc.bias" in capsys.readouterr().err
+    assert not (tmp_path / "weights").exists()
+
+
+def test_without_an_origin_the_command_explains_itself(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(_flags(tmp_path))
+    assert "--source" in capsys.readouterr().err
+
+
+def test_an_unknown_model_has_no_download():
+    with pytest.raises(ValueError, match="known: resnet18"):
+        download("vgg19")
+
+
+def test_every_source_names_a_file_a_licence_and_its_input_statistics():
+    for source in SOURCES.values():
+        assert source.repository.startswith("timm/")
+        assert source.file.endswith(".safetensors")
+        assert source.licence == "bsd-3-clause"
+        assert np.shape(source.input_mean) == np.shape(source.input_std) == (3,)
+
+
+def test_converting_needs_no_jax():
+    code = (
+        "import sys; import liverjax.weights, liverjax.weights.__main__;"
+        "assert not {'jax', 'flax', 'torch'} & {*sys.modules}"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

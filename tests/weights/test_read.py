@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import builtins
+import importlib.util
+import pickle
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from liverjax.weights import WeightsError, read
+from tests.weights.published import equal, published
+
+_HAS_TORCH = importlib.util.find_spec("torch") is not None
+needs_torch = pytest.mark.skipif(not _HAS_TORCH, reason="PyTorch is not installed")
+
+
+def test_a_safetensors_file_is_read(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_file(published(), path)
+    found = read(path)
+    assert equal(dict(sorted(found.items())), dict(sorted(published().items())))
+
+
+@needs_torch
+@pytest.mark.parametrize("wrapper", [None, "state_dict", "model"])
+def test_a_torch_file_is_read_and_unwrapped(tmp_path, wrapper):
+    import torch
+
+    tensors = {key: torch.from_numpy(value) for key, value in published().items()}
+    path = tmp_path / "model.pth"
+    torch.save({wrapper: tensors} if wrapper else tensors, path)
+    assert equal(read(path), published())
+
+
+@needs_torch
+def test_a_torch_file_that_could_run_code_is_not_opened(tmp_path):
+    import torch
+
+    ran = tmp_path / "ran"
+    path = tmp_path / "model.pth"
+    torch.save({"weight": _Trap(str(ran))}, path)
+    with pytest.raises(WeightsError, match="could run code"):
+        read(path)
+    assert not ran.exists()
+
+
+class _Trap:
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+@needs_torch
+def test_a_plain_pickle_or_a_cut_off_file_is_refused(tmp_path):
+    path = tmp_path / "model.pth"
+    for content in (pickle.dumps({"weight": np.zeros(3)}), b"PK\x03\x04 cut off"):
+        path.write_bytes(content)
+        with pytest.raises(WeightsError, match="damaged, or holds more than tensors"):
+            read(path)
+
+
+def test_without_torch_one_sentence_says_what_to_do(tmp_path, monkeypatch):
+    path = tmp_path / "model.pth"
+    path.write_bytes(b"anything")
+    imported = builtins.__import__
+
+    def without_torch(name, *args, **kwargs):
+        if name == "torch":
+            raise ImportError(name)
+        return imported(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without_torch)
+    with pytest.raises(WeightsError, match=r"not installed: `pip install torch`, or"):
+        read(path)
+
+
+def test_other_files_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no file of weights"):
+        read(tmp_path / "model.safetensors")
+    with pytest.raises(WeightsError, match=r"ending in \.safetensors, \.pth"):
+        read(tmp_path / "model.h5")
