@@ -229,9 +229,7 @@ def _centre(
         shadow = np.argwhere(inside.any(0))
         return (shadow.min(0) + shadow.max(0)) / 2
     rows, columns = inside.sum((0, 2)), inside.sum((0, 1))
-    return np.array(
-        [np.average(np.arange(len(n)), weights=n) for n in (rows, columns)]
-    )
+    return np.array([np.average(np.arange(len(n)), weights=n) for n in (rows, columns)])
 
 
 def _square(
@@ -286,7 +284,7 @@ def _describe(
         liver_fraction=float(fraction),
         liver_area_mm2=float(len(rows) * np.prod(image.GetSpacing()[:2])),
         liver_px=len(rows),
-        liver_coverage=float(seen.mean()) if len(seen) else 1.0,
+        liver_coverage=float(np.mean(seen)) if len(rows) else 1.0,
         padded_share=float(1 - scanned.mean()),
     )
 
