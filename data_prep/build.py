@@ -67,7 +67,8 @@ def main() -> int:
 def _tell(built: build.Built, *, excluded: list[str]) -> int:
     if built.was_complete:
         print(f"{OUT.value}: complete already, made from the same inputs")
-        return 0
+    if built.relabelled:
+        print(f"{OUT.value}: the same images; tables written anew")
     for title, names in (("excluded", excluded), ("failed", built.failed)):
         for name in names:
             print(f"{title}: {name}")

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import concurrent.futures as futures
-import contextlib
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
 import logging
-import multiprocessing
 import pathlib
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 from tqdm import tqdm
 
-from liverjax.cohort import files
-from liverjax.cohort.examination import Examination, Manifest
+from liverjax.cohort import files, schema, write
+from liverjax.cohort.examination import Examination, Manifest, MaskSource
 from liverjax.cohort.schema import Recipe
-from liverjax.cohort.write import Part, assemble, read_part, write_part
+from liverjax.cohort.write import Part
 from liverjax.errors import InputError
 from liverjax.imaging.findings import FAILED, ExaminationError
+from liverjax.imaging.workers import run_jobs
 
 _log = logging.getLogger(__name__)
 
-PARTS = ".parts"
 # Tools that the bytes of a cohort depend on, and the number of our own algorithm:
 # raise it when a change of the code changes what the same images become.
 TOOLS = ("SimpleITK", "itk-elastix", "numpy", "scipy")
@@ -39,11 +39,14 @@ class Built:
         counts: Examinations by status, subjects and records.
         failed: Name and reason of every examination left out.
         was_complete: The cohort was there already; nothing was done.
+        relabelled: It was there, only the manifest's other columns had changed: the
+            tables were written anew.
     """
 
     counts: Mapping[str, int]
     failed: tuple[str, ...] = ()
     was_complete: bool = False
+    relabelled: bool = False
 
 
 def build_cohort(
@@ -67,62 +70,67 @@ def build_cohort(
         out: The cohort's folder.
         workers: Processes, long-lived and started afresh (spawn), one thread each.
         allow: Codes of findings that are warnings instead of failures.
-        executor: Used instead of processes of our own.
+        executor: Used instead of processes of our own; its workers must see the images
+            and ``out``.
 
     Raises:
-        InputError: If the folder holds another cohort, or no examination is left.
+        InputError: If the folder holds something else, a column of the manifest has a
+            name of ours, or no examination is left.
     """
+    allow = tuple(sorted(set(allow)))
+    write.check_columns(manifest, recipe=recipe)
     inputs = hash_inputs(manifest)
+    if (out / "cohort.json").exists():
+        return _complete(manifest, recipe=recipe, out=out, inputs=inputs, allow=allow)
+    write.check_folder(out)
     versions = {name: importlib.metadata.version(name) for name in TOOLS}
     versions["liverjax preparation"] = str(ALGORITHM)
-    if (out / "cohort.json").exists():
-        return _complete(out, recipe=recipe, inputs=inputs)
-    common = files.to_json([dataclasses.asdict(recipe), versions, sorted(allow)])
+    common = files.to_json([dataclasses.asdict(recipe), versions, allow])
     jobs = [
-        (one, out / PARTS / f"{_key(one, inputs=inputs, common=common)}.npz")
+        (one, out / write.PARTS / f"{_key(one, inputs=inputs, common=common)}.npz")
         for one in manifest.examinations
     ]
     todo = [job for job in jobs if not job[1].exists()]
     if len(todo) < len(jobs):
         _log.info("%d examinations are prepared already", len(jobs) - len(todo))
-    finished = _run(todo, recipe, allow, workers=workers, executor=executor)
-    for job, error in tqdm(
-        finished, total=len(todo), unit="exam", desc="preparing", disable=not todo
-    ):
-        if error:
-            write_part(job[1], Part(FAILED, (("unexpected-error", error),)))
-    columns = [name for name in manifest.columns if name in _cells(manifest)]
-    counts = assemble(
+    broken = _prepare(
+        todo, recipe=recipe, allow=allow, workers=workers, executor=executor
+    )
+    parts = [broken.get(path, path) for _, path in jobs]
+    failed = tuple(_failures(manifest.examinations, parts))
+    if len(failed) == len(jobs):
+        raise InputError("no examination is left:\n  - " + "\n  - ".join(failed[:20]))
+    counts = write.assemble(
         out,
         recipe=recipe,
-        examinations=manifest.examinations,
-        parts=[path for _, path in jobs],
-        excluded=manifest.excluded,
-        columns=columns,
+        manifest=manifest,
+        parts=parts,
         inputs=inputs,
         versions=versions,
+        allow=allow,
     )
-    failed = tuple(_failures(jobs))
-    if not counts["examinations"]:
-        raise InputError("no examination is left:\n  - " + "\n  - ".join(failed[:20]))
-    shutil.rmtree(out / PARTS)
+    shutil.rmtree(out / write.PARTS)
     return Built(counts, failed)
 
 
 def hash_inputs(manifest: Manifest) -> dict[str, str]:
     """Returns the SHA-256 of the manifest and of everything that it names.
 
-    Keys are ``subject/visit/what``: paths may hold what identifies a patient. A
-    folder's hash is that of its files' hashes in order of their names.
+    Keys are ``subject/visit/column``: paths may hold what identifies a patient. A
+    folder's hash is that of its files' hashes in order of their names. What else says
+    how a mask is read follows its hash.
     """
-    wanted = {"manifest": manifest.path}
+    wanted: dict[str, pathlib.Path] = {"manifest": manifest.path}
+    remarks: dict[str, str] = {}
     for one in manifest.examinations:
         place = f"{one.subject}/{one.visit}"
         wanted |= {f"{place}/{name}": path for name, path in one.images.items()}
-        for organ, masks in (("mask", one.masks), ("spleen_mask", one.spleen_masks)):
-            wanted |= {f"{place}/{organ}_{n}": mask.path for n, mask in masks.items()}
+        for column, mask in _masks(one):
+            wanted[f"{place}/{column}"] = mask.path
+            remarks[f"{place}/{column}"] = f" {mask.order} {mask.segment}".rstrip()
     with futures.ThreadPoolExecutor(4) as threads:
-        return dict(zip(wanted, threads.map(_hash, wanted.values()), strict=True))
+        hashes = dict(zip(wanted, threads.map(_hash, wanted.values()), strict=True))
+    return {name: value + remarks.get(name, "") for name, value in hashes.items()}
 
 
 Job = tuple[Examination, pathlib.Path]
@@ -130,17 +138,21 @@ Job = tuple[Examination, pathlib.Path]
 
 def prepare_part(job: Job, *, recipe: Recipe, allow: Collection[str]) -> None:
     """Writes one examination's part file; a fault of its voxels is a result too."""
+    # Loads elastix: seconds, and only in a worker.
     from liverjax.imaging.prepare import prepare_examination
 
     examination, path = job
     try:
         prepared = prepare_examination(examination, recipe=recipe, allow=allow)
     except ExaminationError as error:
-        found = (error.finding.code, error.finding.text)
-        write_part(path, Part(FAILED, (found,)))
+        text = without_paths(error.finding.text, examination=examination)
+        write.write_part(path, Part(FAILED, ((error.finding.code, text),)))
         return
-    found = tuple((finding.code, finding.text) for finding in prepared.findings)
-    write_part(
+    found = tuple(
+        (one.code, without_paths(one.text, examination=examination))
+        for one in prepared.findings
+    )
+    write.write_part(
         path,
         Part(
             "warning" if found else "ok",
@@ -154,112 +166,115 @@ def prepare_part(job: Job, *, recipe: Recipe, allow: Collection[str]) -> None:
     )
 
 
-def _run(
+def without_paths(text: str, *, examination: Examination) -> str:
+    """Returns a sentence with the columns' names in place of their paths.
+
+    ``status.csv`` travels with the cohort; a path may hold what identifies a patient.
+    """
+    names = {str(path): column for column, path in examination.images.items()}
+    names |= {str(mask.path): column for column, mask in _masks(examination)}
+    for path in sorted(names, key=len, reverse=True):
+        text = text.replace(path, names[path])
+    return text
+
+
+def _prepare(
     jobs: Sequence[Job],
+    *,
     recipe: Recipe,
     allow: Collection[str],
-    *,
     workers: int,
     executor: futures.Executor | None,
-) -> Iterator[tuple[Job, str]]:
-    """Yields each finished job with its unexpected error, or an empty text.
+) -> dict[pathlib.Path, pathlib.Path]:
+    """Runs the jobs; returns parts that hold an unexpected failure, by their own part.
 
-    A worker that dies takes its pool with it: what is left then is done one at a time,
-    so that the examination that kills workers is known by name.
+    These have another name, so that the next start tries again.
     """
-    left = list(jobs)
-    if not left:
-        return
-    try:
-        with _pool(min(workers, len(left)), executor=executor) as pool:
-            for job, error in _submit(left, recipe, allow, executor=pool):
-                left.remove(job)
-                yield job, error
-    except futures.BrokenExecutor:
-        _log.warning("a worker died; going on with one examination at a time")
-    for job in left:
-        try:
-            with _pool(1, executor=None) as pool:
-                yield from _submit([job], recipe, allow, executor=pool)
-        except futures.BrokenExecutor:
-            yield job, "the process that prepared it died (out of memory?)"
+    if not jobs:
+        return {}
+    work = functools.partial(prepare_part, recipe=recipe, allow=allow)
+    finished = run_jobs(jobs, work, workers=workers, executor=executor)
+    broken = {}
+    for (examination, path), error in tqdm(
+        finished, total=len(jobs), unit="exam", desc="preparing", mininterval=0.5
+    ):
+        if error:
+            _log.error("%s: %s", examination.name, error)
+            broken[path] = path.with_suffix(".failed.npz")
+            text = without_paths(error.splitlines()[-1], examination=examination)
+            part = Part(FAILED, (("unexpected-error", text),))
+            write.write_part(broken[path], part)
+    return broken
 
 
-@contextlib.contextmanager
-def _pool(
-    size: int, *, executor: futures.Executor | None
-) -> Iterator[futures.Executor]:
-    if executor is not None:
-        yield executor
-        return
-    spawn = multiprocessing.get_context("spawn")
-    pool = futures.ProcessPoolExecutor(size, mp_context=spawn)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _submit(
-    jobs: Sequence[Job],
-    recipe: Recipe,
-    allow: Collection[str],
+def _complete(
+    manifest: Manifest,
     *,
-    executor: futures.Executor,
-) -> Iterator[tuple[Job, str]]:
-    running = {
-        executor.submit(prepare_part, job, recipe=recipe, allow=tuple(allow)): job
-        for job in jobs
-    }
-    for future in futures.as_completed(running):
-        error = future.exception()
-        if isinstance(error, futures.BrokenExecutor):
-            raise error
-        if error is not None:
-            _log.error("%s: unexpected error", running[future][0].name, exc_info=error)
-        yield running[future], f"{type(error).__name__}: {error}" if error else ""
-
-
-def _complete(out: pathlib.Path, *, recipe: Recipe, inputs: Mapping[str, str]) -> Built:
+    recipe: Recipe,
+    out: pathlib.Path,
+    inputs: Mapping[str, str],
+    allow: Sequence[str],
+) -> Built:
+    """Returns what there is, if it is what would be built."""
     header = files.read_json(out / "cohort.json")
-    asked = files.to_json(dataclasses.asdict(recipe))
-    if files.to_json(header["recipe"]) != asked:
+    asked = {**dataclasses.asdict(recipe), "allow": list(allow)}
+    held = {**header.get("recipe", {}), "allow": header.get("allow", [])}
+    differing = _differences(held, asked)
+    if differing:
         raise InputError(
-            f"{out}: holds a cohort of another recipe; choose another --out"
+            f"{out}: holds a cohort of another recipe ({', '.join(differing)}); choose "
+            "another --out, or delete it"
         )
-    if header["inputs"] != dict(inputs):
-        names = sorted(
-            {k for k, _ in header["inputs"].items() ^ inputs.items()} - {"manifest"}
-        )
-        what = ", ".join(names[:5]) or "the manifest's table"
+    differing = _differences(header.get("inputs", {}), inputs)
+    shutil.rmtree(out / write.PARTS, ignore_errors=True)
+    if differing == ["manifest"]:
+        counts = write.relabel(out, manifest=manifest, inputs=inputs)
+        return Built(counts, relabelled=True)
+    if differing:
+        more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
         raise InputError(
-            f"{out}: holds a cohort made from other inputs ({what} differ); choose "
-            "another --out"
+            f"{out}: holds a cohort of other inputs ({', '.join(differing[:5])}{more}"
+            "); choose another --out, or delete it"
         )
+    schema.open_cohort(out)
     return Built(header["counts"], was_complete=True)
 
 
-def _cells(manifest: Manifest) -> set[str]:
-    return {name for one in manifest.examinations for name in one.cells}
+def _differences(one: Mapping[str, Any], two: Mapping[str, Any]) -> list[str]:
+    """Names whose values differ once they are JSON."""
+    first, second = (
+        {name: files.to_json(value) for name, value in values.items()}
+        for values in (one, two)
+    )
+    return sorted({name for name, _ in first.items() ^ second.items()})
 
 
-def _failures(jobs: Sequence[Job]) -> Iterator[str]:
-    for examination, path in jobs:
-        part = read_part(path)
+def _failures(
+    examinations: Sequence[Examination], parts: Sequence[pathlib.Path]
+) -> Iterator[str]:
+    for examination, path in zip(examinations, parts, strict=True):
+        part = write.read_part(path)
         if part.status == FAILED:
             yield f"{examination.name}: {part.findings[0][1]}"
 
 
 def _key(one: Examination, *, inputs: Mapping[str, str], common: str) -> str:
     place = f"{one.subject}/{one.visit}/"
-    own = {name: value for name, value in inputs.items() if name.startswith(place)}
-    masks = [
-        [name, mask.order, mask.segment]
-        for group in (one.masks, one.spleen_masks)
-        for name, mask in sorted(group.items())
+    own = {
+        name.removeprefix(place): value
+        for name, value in inputs.items()
+        if name.startswith(place)
+    }
+    return hashlib.sha256((common + files.to_json(own)).encode()).hexdigest()[:32]
+
+
+def _masks(one: Examination) -> list[tuple[str, MaskSource]]:
+    """Every mask with its column."""
+    return [
+        (f"{organ}_{channel}", mask)
+        for organ, masks in (("mask", one.masks), ("spleen_mask", one.spleen_masks))
+        for channel, mask in masks.items()
     ]
-    text = common + files.to_json([one.subject, one.visit, own, masks])
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _hash(path: pathlib.Path) -> str:

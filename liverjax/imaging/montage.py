@@ -23,8 +23,6 @@ _HEADER = 18
 # An odd number, so that a board looks alike from both ends.
 _TILES = 9
 _AROUND_LIVER_MM = 45.0
-# Greys and the two colours; a third of the bytes of a true-colour file.
-_COLOURS = 96
 _LEGEND = ("orange: liver of the", "reference", "blue: patch and kept slices")
 
 
@@ -105,7 +103,7 @@ def _page(
         line = ", ".join(dict.fromkeys(warnings))
         draw.text((3, size[1] - _HEADER + 1), line, fill=tuple(CONTOUR), font=font)
     content = io.BytesIO()
-    page.quantize(_COLOURS).save(content, "PNG", optimize=True)
+    page.save(content, "PNG", optimize=True)
     return content.getvalue()
 
 

@@ -284,7 +284,7 @@ def _describe(
         liver_fraction=float(fraction),
         liver_area_mm2=float(len(rows) * np.prod(image.GetSpacing()[:2])),
         liver_px=len(rows),
-        liver_coverage=float(seen.mean()) if len(seen) else 1.0,
+        liver_coverage=float(np.mean(seen)) if len(rows) else 1.0,
         padded_share=float(1 - scanned.mean()),
     )
 

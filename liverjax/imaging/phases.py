@@ -158,7 +158,7 @@ def _slab(liver: sitk.Image) -> tuple[Matrix, tuple[int, int, int]]:
 
 
 def _core(inside: Bool[np.ndarray, "d h w"]) -> Bool[np.ndarray, "d h w"]:
-    depth = ndimage.distance_transform_edt(inside, sampling=_STEP_MM)
+    depth = np.asarray(ndimage.distance_transform_edt(inside, sampling=_STEP_MM))
     core = depth > _LIVER_CORE_MM
     return core if core.any() else inside
 

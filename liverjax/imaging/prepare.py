@@ -329,7 +329,7 @@ def _values(
     *,
     recipe: Recipe,
 ) -> dict[str, Any]:
-    """Columns of ``examinations.csv``; an organ cut by the scan has no volume."""
+    """Values of `liverjax.cohort.write.our_columns`; a cut organ has no volume."""
     image = reference.image
     values: dict[str, Any] = {
         f"has_{channel}": int(channel in seen.images) for channel in recipe.channels
@@ -341,10 +341,10 @@ def _values(
     values["scan_ijk_to_lps"] = _numbers(ijk_to_lps(image)[:3])
     for organ in ("liver", "spleen"):
         mask = reference.organs.get(organ)
-        cut_off = mask is not None and masks.touches_border(mask)
-        whole = mask is not None and not cut_off
-        values[f"{organ}_volume_ml"] = masks.volume_ml(mask) if whole else None
-        values[f"{organ}_touches_border"] = None if mask is None else int(cut_off)
+        if mask is not None:
+            cut_off = masks.touches_border(mask)
+            values[f"{organ}_touches_border"] = int(cut_off)
+            values[f"{organ}_volume_ml"] = None if cut_off else masks.volume_ml(mask)
     values["liver_coverage"] = _coverage(patches)
     values["padded_share"] = float(np.mean([patch.padded_share for patch in patches]))
     for channel, alignment in seen.alignments.items():

@@ -192,7 +192,8 @@ class _Shell:
         points = index_points(liver, np.argwhere(sitk.GetArrayViewFromImage(liver)))
         low = points.min(0) - _MARGIN_MM
         size = points.max(0) + _MARGIN_MM - low
-        shape = tuple(int(n) for n in np.ceil(size / _FIXED_STEP_MM)[::-1] + 1)
+        columns, rows, planes = (int(n) for n in np.ceil(size / _FIXED_STEP_MM) + 1)
+        shape = (planes, rows, columns)
         grid = _grid(low, _FIXED_STEP_MM)
         values = resample(fixed, grid=grid, shape=shape)
         inside = resample(liver, grid=grid, shape=shape, nearest=True, outside=0) > 0
@@ -320,9 +321,11 @@ class _Shell:
 
 def _shell(inside: np.ndarray, hu: np.ndarray) -> np.ndarray:
     """Voxels within `SHELL_MM` of the liver's surface that are not bone."""
-    outwards = ndimage.distance_transform_edt(~inside, sampling=_FIXED_STEP_MM)
-    inwards = ndimage.distance_transform_edt(inside, sampling=_FIXED_STEP_MM)
-    bone = ndimage.binary_dilation((hu > _BONE_HU) & ~inside)
+    outwards, inwards = (
+        np.asarray(ndimage.distance_transform_edt(part, sampling=_FIXED_STEP_MM))
+        for part in (~inside, inside)
+    )
+    bone = np.asarray(ndimage.binary_dilation((hu > _BONE_HU) & ~inside))
     return (outwards <= SHELL_MM[0]) & (inwards <= SHELL_MM[1]) & ~bone
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -151,11 +153,7 @@ def estimate_rigid(
     Raises:
         RuntimeError: If elastix gives up, with its own words.
     """
-    # Loading takes seconds: only a process that registers pays for it.
-    import itk
-
-    # elastix' result depends on the number of threads.
-    itk.MultiThreaderBase.SetGlobalDefaultNumberOfThreads(1)
+    itk = _load_itk()
     parameters = itk.ParameterObject.New()
     settings = {**({} if fixed_mask is None else _KEEP_MASK), **(settings or {})}
     chosen = {
@@ -282,9 +280,16 @@ def _mask_on(image: sitk.Image, mask: sitk.Image) -> sitk.Image:
     return placed
 
 
-def _to_itk(image: sitk.Image, dtype: type):
-    import itk
+def _load_itk() -> Any:
+    """The itk module; loading takes seconds, so only who registers pays for it."""
+    itk: Any = importlib.import_module("itk")
+    # What elastix finds depends on the number of threads.
+    itk.MultiThreaderBase.SetGlobalDefaultNumberOfThreads(1)
+    return itk
 
+
+def _to_itk(image: sitk.Image, dtype: type) -> Any:
+    itk = _load_itk()
     copy = itk.image_from_array(sitk.GetArrayFromImage(image).astype(dtype))
     copy.SetSpacing(image.GetSpacing())
     copy.SetOrigin(image.GetOrigin())
