@@ -54,4 +54,6 @@ def _sentence(error: Exception) -> str:
     text = str(error.args[0] if error.args else error).strip()
     if "Traceback" in text:
         text = f"{text.partition(': Error whilst')[0]}: {text.splitlines()[-1]}"
-    return text.strip('"').replace("\\n", " ").replace("\\'", "'").replace("\n", " ")
+    text = text.replace("\\n", " ").replace("\\'", "'").replace("\n", " ")
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    return text[1:-1] if quoted else text

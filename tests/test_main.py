@@ -153,23 +153,41 @@ def _two_rows(finished, tmp_path):
     ("arguments", "message"),
     [
         ((), "--config is missing"),
-        (("--config=configs/none.py",), "configs/none.py is not there"),
+        pytest.param(
+            ("--config=configs/none.py",),
+            "configs/none.py is not there",
+            marks=pytest.mark.slow,
+        ),
         (("--config=configs/cp_ct.py:dmeo",), "expected 'demo' or 'one_channel'"),
-        (("--config=configs/cp_ct.py", "--config.train.epoch=3"), "train.epoch"),
-        (("--config=configs/cp_ct.py", "--config.train.epochs=many"), "epochs"),
-        (("--config=configs/cp_ct.py", "extra"), "unexpected arguments ['extra']"),
-        (("--config=configs/cp_ct.py", "--wordkir=x"), "wordkir"),
-        (
+        (("--config=configs/cp_ct.py", "--config.train.epoch=3"), '"epochs" instead'),
+        pytest.param(
+            ("--config=configs/cp_ct.py", "--config.train.epochs=many"),
+            "epochs",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ("--config=configs/cp_ct.py", "extra"),
+            "unexpected arguments ['extra']",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ("--config=configs/cp_ct.py", "--wordkir=x"),
+            "wordkir",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
             ("--config=configs/cp_ct.py", "--config.model.name=resnet19"),
             "resnet19",
+            marks=pytest.mark.slow,
         ),
         (
             ("--config=configs/cp_ct.py", "--config.model.weights_dir=nowhere"),
             "python -m liverjax.weights --model resnet18 --download",
         ),
-        (
+        pytest.param(
             ("--config=configs/cp_ct.py", "--config.model.pretrained=none"),
             "--config.cohort.manifest",
+            marks=pytest.mark.slow,
         ),
     ],
 )

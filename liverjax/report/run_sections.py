@@ -79,7 +79,10 @@ def what_was_run(run: RunFolder) -> Section:
     )
     whole = [
         markup.details(f"{name}, whole", markup.table(("Name", "Value"), _flat(value)))
-        for name, value in (("Config", config), ("Environment", environment))
+        for name, value in (
+            ("Config", _without_places(config)),
+            ("Environment", environment),
+        )
         if value
     ]
     return markup.section(
@@ -120,6 +123,19 @@ def _member_row(member: MemberFacts) -> tuple[str, ...]:
         markup.number(score),
         f"{seconds / 60:.1f} min" if seconds else markup.NONE,
     )
+
+
+def _without_places(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config without paths: a page travels, and folders may bear names."""
+    shown = {name: value for name, value in config.items() if name != "workdir"}
+    for section, places in {
+        "cohort": ("path", "manifest"),
+        "model": ("weights_dir",),
+        "split": ("file",),
+    }.items():
+        values = shown.get(section) or {}
+        shown[section] = {k: v for k, v in values.items() if k not in places}
+    return {name: value for name, value in shown.items() if value != {}}
 
 
 def _listed(value: Any, *, few: bool = False) -> str | None:
