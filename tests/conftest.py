@@ -7,6 +7,8 @@ import pathlib
 
 import pytest
 
+from tests.whole_path import SMALLEST, run
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
@@ -43,3 +45,13 @@ def shared() -> pathlib.Path:
     if not SHARED.is_dir():
         pytest.skip("reference data (../shared) are not on this machine")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A finished run of the whole path at its smallest."""
+    folder = tmp_path_factory.mktemp("run") / "smallest"
+    ended = run("liverjax.main", *SMALLEST, f"--workdir={folder}")
+    assert ended.returncode == 0, ended.stderr[-4000:]
+    assert ended.stdout.strip() == f"report: {folder / 'report.html'}"
+    return folder

@@ -12,15 +12,6 @@ import pytest
 from .whole_path import SMALLEST, run
 
 
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run") / "smallest"
-    ended = run("liverjax.main", *SMALLEST, f"--workdir={folder}")
-    assert ended.returncode == 0, ended.stderr[-4000:]
-    assert ended.stdout.strip() == f"report: {folder / 'report.html'}"
-    return folder
-
-
 def rows(path):
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
