@@ -41,7 +41,7 @@ from liverjax.members.tables import write_tables
 from liverjax.tasks.question import average_rows
 from liverjax.train import checkpoint
 from liverjax.train.evaluate import predict_rows
-from liverjax.train.loop import Fit, fit
+from liverjax.train.loop import Fit, duration, fit
 from liverjax.train.standing import CHECKPOINT
 from liverjax.train.state import TrainState, member_key
 
@@ -110,12 +110,11 @@ def train_members(
     Raises:
         InputError: If the run folder cannot be used, or the cohort does not fit.
     """
-    done = {m: status_of(folder_of(run_folder, m)) for m in members}
-    statuses = {member: status for member, status in done.items() if status}
+    statuses = _finished(run_folder, members)
     queue = collections.deque(m for m in members if m not in statuses)
     if not queue:
         return Ended(statuses, signal=None)
-    run = open_run(run_folder)
+    run, began, before = open_run(run_folder), time.monotonic(), len(statuses)
     with stop_on_signals() as stop:
         seats = Seats(run, devices=devices[: len(queue)], available=available_bytes)
 
@@ -124,17 +123,23 @@ def train_members(
             with jax.default_device(device):
                 try:
                     seat = seats.take(device)
-                    while queue and not stop.is_set():
-                        member = queue.popleft()
+                    while not stop.is_set():
+                        try:
+                            member = queue.popleft()
+                        except IndexError:
+                            return
                         statuses[member] = train_member(
                             run, member, seat=seat, stop=stop
                         )
+                        ended = sum(s != "stopped" for s in statuses.values())
+                        each = (time.monotonic() - began) / max(ended - before, 1)
                         _log.info(
-                            "%s: %s; %d of %d members are done",
+                            "%s: %s; %d of %d members are done, about %s left",
                             member.id,
                             statuses[member],
-                            sum(s != "stopped" for s in statuses.values()),
+                            ended,
                             len(members),
+                            duration(each * (len(members) - ended)),
                         )
                 except BaseException:
                     stop.set()
@@ -287,6 +292,18 @@ def _write_done(
             "environments": list(fitted.environments),
         },
     )
+
+
+def _finished(run_folder: pathlib.Path, members: Sequence[Member]) -> dict[Member, str]:
+    """Returns the status of members that are done; clears what a kill left of them."""
+    statuses = {}
+    for member in members:
+        folder = folder_of(run_folder, member)
+        status = status_of(folder)
+        if status is not None:
+            checkpoint.remove(folder / CHECKPOINT)
+            statuses[member] = status
+    return statuses
 
 
 def _raise_first(futures: Sequence[concurrent.futures.Future[None]]) -> None:

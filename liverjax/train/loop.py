@@ -273,7 +273,7 @@ class _Run:
             select_loss,
             ", best so far" if better else "",
             rate,
-            _duration((self.plan.epochs - epoch - 1) * self.epoch_s),
+            duration((self.plan.epochs - epoch - 1) * self.epoch_s),
         )
         self.told_at = time.monotonic()
         state = standing.state.replace(epoch=np.asarray(epoch + 1, np.int32))
@@ -348,8 +348,8 @@ def _keep_lines(path: pathlib.Path, *, epochs: int) -> None:
         files.write_bytes(path, "".join(kept).encode())
 
 
-def _duration(seconds: float) -> str:
-    """Returns a time as people say it."""
+def duration(seconds: float) -> str:
+    """Returns a time as people say it, such as ``12 min``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

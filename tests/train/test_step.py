@@ -17,6 +17,7 @@ from liverjax.train import (
     train_step,
 )
 from liverjax.train.optimizer import adam, with_learning_rate
+from tests.conftest import ROOT
 from tests.train import toy
 
 STUDY = toy.learner()
@@ -180,6 +181,17 @@ def test_bfloat16_computes_in_it_and_keeps_everything_else_in_float32():
     assert types <= {np.dtype("float32"), np.dtype("int32")}
     assert float(metrics["loss"]) != float(exact["loss"])
     assert float(metrics["loss"]) == pytest.approx(float(exact["loss"]), rel=0.05)
+
+
+@pytest.mark.slow
+def test_the_script_of_the_readme_runs(capsys):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text[text.index("## The step, in anyone's script") :]
+    script = section.split("```python\n")[1].split("```")[0]
+    exec(compile(script, "README.md", "exec"), {})
+    told = [float(line) for line in capsys.readouterr().out.split()]
+    assert len(told) == 4
+    assert np.isfinite(told).all()
 
 
 def test_ten_lines_train_on_anyones_arrays():
