@@ -42,7 +42,7 @@ def euler_matrix(
     return matrix
 
 
-def translation_matrix(shift_mm: Sequence[float]) -> Matrix:
+def translation_matrix(shift_mm: Sequence[float] | Float[np.ndarray, " 3"]) -> Matrix:
     """Returns the 4x4 matrix that adds a shift in x, y, z."""
     matrix = np.eye(4)
     matrix[:3, 3] = shift_mm

@@ -134,7 +134,7 @@ def _coronal(
             width_hu=recipe.window_width_hu,
         )
 
-    outline = resample(liver, grid=grid, shape=shape, nearest=True, outside=0)
+    outline = resample(liver, grid=grid, shape=shape, nearest=True, outside=0.0)
     contour = outline[::-1, 0] > 0
     base = picture(recipe.reference)
     found = {}

@@ -57,7 +57,7 @@ def choose_slices(
 ) -> list[int]:
     """Returns slice numbers in part of the liver's extent, from caudal to cranial.
 
-    Places ``spacing_mm`` apart are laid out from the caudal end of the range; each
+    Places ``spacing_mm`` apart are laid out from the first slice in the range; each
     takes the nearest slice there is (at a tie the caudal one). Nothing is interpolated,
     and a scan that is coarser keeps every slice.
 
@@ -78,7 +78,8 @@ def choose_slices(
     if spacing_mm is None or spacing_mm <= slice_mm or not inside:
         return inside
     step = spacing_mm / slice_mm
-    places = [low + i * step for i in range(int((high - low) / step + _TINY) + 1)]
+    count = int((inside[-1] - inside[0]) / step + _TINY) + 1
+    places = [inside[0] + i * step for i in range(count)]
     nearest = {
         min(inside, key=lambda number: (round(abs(number - place), 6), number))
         for place in places

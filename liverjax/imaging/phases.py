@@ -54,7 +54,7 @@ def phase_brightness(
         liver: The reference's liver mask.
     """
     grid, shape = _slab(liver)
-    inside = resample(liver, grid=grid, shape=shape, nearest=True, outside=0) > 0
+    inside = resample(liver, grid=grid, shape=shape, nearest=True, outside=0.0) > 0
     core = _core(inside)
     smooth, known = {}, np.ones(shape, bool)
     for channel, image in images.items():
@@ -133,7 +133,7 @@ def _is_clear(
     if liver is not None and liver < -_CLEAR_LIVER_HU:
         return False
     agrees = liver is not None and liver > _CLEAR_LIVER_HU
-    return max(wrong) > _CLEAR_VESSEL_HU * (1 if agrees else 2)
+    return bool(max(wrong) > _CLEAR_VESSEL_HU * (1 if agrees else 2))
 
 
 def _liver_gain(brightness: Mapping[str, Brightness]) -> float | None:

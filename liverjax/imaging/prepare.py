@@ -106,7 +106,7 @@ def prepare_examination(
     if recipe.mask_channels:
         arrays[MASK] = _cut_masks(reference.organs, patches, recipe=recipe)
     outline = cut(
-        reference.liver, patches, side=recipe.store_px, nearest=True, outside=0
+        reference.liver, patches, side=recipe.store_px, nearest=True, outside=0.0
     )
     return Prepared(
         arrays=arrays,
@@ -285,7 +285,7 @@ def _cut_masks(
     organs: Mapping[str, sitk.Image], patches: Sequence[Patch], *, recipe: Recipe
 ) -> np.ndarray:
     planes = [
-        cut(organs[organ], patches, side=recipe.store_px, nearest=True, outside=0)
+        cut(organs[organ], patches, side=recipe.store_px, nearest=True, outside=0.0)
         * np.uint8(MASK_LABELS[organ])
         for organ in recipe.mask_channels
     ]

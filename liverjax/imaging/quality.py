@@ -196,7 +196,7 @@ class _Shell:
         shape = (planes, rows, columns)
         grid = _grid(low, _FIXED_STEP_MM)
         values = resample(fixed, grid=grid, shape=shape)
-        inside = resample(liver, grid=grid, shape=shape, nearest=True, outside=0) > 0
+        inside = resample(liver, grid=grid, shape=shape, nearest=True, outside=0.0) > 0
         self._fixed = ndimage.gaussian_filter(values, _SMOOTH_MM / _FIXED_STEP_MM)
         where = _shell(inside, values)
         self._where = where

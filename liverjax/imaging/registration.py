@@ -5,6 +5,10 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import logging
+import pathlib
+import re
+import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,7 +39,10 @@ _SMALLEST_OVERLAP = 0.25
 # A map may lose this share of the agreement that the headers alone give: below it the
 # search ran away, above it is the noise of the measure.
 _LOST_AGREEMENT = 0.9
+# Two phases of one patient share 0.3 to 0.6; noise and a scan share 0.001.
+_LEAST_AGREEMENT = 0.05
 _CHECK_SPACING_MM = 6.0
+_LOG = "elastix.log"
 # Large MaximumNumberOfSamplingAttempts overflow elastix's stack: it stays at 8.
 _MORE_SAMPLES = {"NumberOfSpatialSamples": "8192"}
 # elastix erodes masks by its smoothing, which leaves nothing of a liver at 3.5 mm.
@@ -116,7 +123,7 @@ def register(
                 settings=settings,
             )
         except RuntimeError as error:
-            reasons.append(_sentence(error))
+            reasons.append(str(error))
             continue
         matrix = placement @ matrix
         after = agreement(matrix)
@@ -125,9 +132,10 @@ def register(
             return Registration(matrix, number, after, before)
         reasons.append(problem)
         _log.debug("registration attempt %d: %s", number, problem)
+    why = "; ".join(dict.fromkeys(reasons))
     raise ExaminationError(
         "registration-failed",
-        f"no rigid map was found in {len(attempts)} attempts ({'; '.join(reasons)}); "
+        f"no rigid map was found in {len(attempts)} attempts ({why}); "
         "expected two phases of one examination that show the same part of the body; "
         "look at both images, or set prepare.registration=none to trust the headers",
     )
@@ -151,8 +159,12 @@ def estimate_rigid(
         settings: Replaces values of the default parameter map.
 
     Raises:
-        RuntimeError: If elastix gives up, with its own words.
+        RuntimeError: If elastix gives up, with its own words, or an image is constant.
     """
+    for name, image in (("fixed", fixed), ("moving", moving)):
+        if np.ptp(sitk.GetArrayViewFromImage(image)) == 0:
+            # elastix would end the process with a segmentation fault.
+            raise RuntimeError(f"the {name} image is constant")
     itk = _load_itk()
     parameters = itk.ParameterObject.New()
     settings = {**({} if fixed_mask is None else _KEEP_MASK), **(settings or {})}
@@ -172,7 +184,14 @@ def estimate_rigid(
     method.SetParameterObject(parameters)
     method.SetNumberOfThreads(1)
     method.SetLogToConsole(False)
-    method.UpdateLargestPossibleRegion()
+    with tempfile.TemporaryDirectory() as folder:
+        method.SetOutputDirectory(folder)
+        method.SetLogFileName(_LOG)
+        method.SetLogToFile(True)
+        try:
+            method.UpdateLargestPossibleRegion()
+        except RuntimeError:
+            raise RuntimeError(_reason(pathlib.Path(folder) / _LOG)) from None
     return matrix_from_map(method.GetTransformParameterObject().GetParameterMap(0))
 
 
@@ -252,6 +271,8 @@ def _implausible(matrix: Matrix, *, after: float, before: float) -> str:
         return f"the map leaves less than {_SMALLEST_OVERLAP:.0%} in common"
     if rotation_deg(matrix) > _LARGEST_ROTATION_DEG:
         return f"the map turns the body by {rotation_deg(matrix):.0f} degrees"
+    if after < _LEAST_AGREEMENT:
+        return f"the images have nothing in common (agreement {after:.3f})"
     if after < _LOST_AGREEMENT * before:
         return (
             f"the images agree less with it ({after:.3f}) than without ({before:.3f})"
@@ -273,7 +294,7 @@ def _mask_on(image: sitk.Image, mask: sitk.Image) -> sitk.Image:
         grid=ijk_to_lps(image),
         shape=image.GetSize()[::-1],
         nearest=True,
-        outside=0,
+        outside=0.0,
     )
     placed = sitk.GetImageFromArray(values)
     placed.CopyInformation(image)
@@ -282,9 +303,16 @@ def _mask_on(image: sitk.Image, mask: sitk.Image) -> sitk.Image:
 
 def _load_itk() -> Any:
     """The itk module; loading takes seconds, so only who registers pays for it."""
-    itk: Any = importlib.import_module("itk")
-    # What elastix finds depends on the number of threads.
-    itk.MultiThreaderBase.SetGlobalDefaultNumberOfThreads(1)
+    # Its wrappers warn while they load (SWIG under Python 3.12 and before); where
+    # warnings are errors, that kills the process. They load when first named.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        itk: Any = importlib.import_module("itk")
+        kind = itk.Image[itk.F, 3]
+        _ = (itk.ParameterObject, itk.ElastixRegistrationMethod[kind, kind])
+        _ = (itk.image_from_array, itk.PyBuffer, itk.matrix_from_array)
+        # What elastix finds depends on the number of threads.
+        itk.MultiThreaderBase.SetGlobalDefaultNumberOfThreads(1)
     return itk
 
 
@@ -298,7 +326,8 @@ def _to_itk(image: sitk.Image, dtype: type) -> Any:
     return copy
 
 
-def _sentence(error: Exception) -> str:
-    """The last line of an ITK exception that says something."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+def _reason(log: pathlib.Path) -> str:
+    """What elastix wrote about its end; the exception itself only names the log."""
+    text = log.read_text(errors="replace") if log.exists() else ""
+    found = re.findall(r"Description: (?:ITK ERROR: )?(.+)", text)
+    return re.sub(r"\(0x[0-9a-f]+\)", "", found[-1]) if found else "elastix gave up"
