@@ -44,8 +44,9 @@ class BatchNorm(nn.Module):
         """
         channels = x.shape[-1:]
         ones, zeros = nn.initializers.ones_init(), nn.initializers.zeros_init()
-        scale = self.param("scale", ones, channels, jnp.float32)
-        bias = self.param("bias", zeros, channels, jnp.float32)
+        # Variables read from a file may be numpy arrays.
+        scale = jnp.asarray(self.param("scale", ones, channels, jnp.float32))
+        bias = jnp.asarray(self.param("bias", zeros, channels, jnp.float32))
         mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
         var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
 
@@ -63,8 +64,8 @@ class BatchNorm(nn.Module):
                 mean.value += self.momentum * (batch_mean - mean.value)
                 var.value += self.momentum * (unbiased - var.value)
         else:
-            factor = scale * lax.rsqrt(var.value + self.eps)
-            y = (_wide(x) - _spread(mean.value, x)) * _spread(factor, x)
+            factor = scale * lax.rsqrt(jnp.asarray(var.value) + self.eps)
+            y = (_wide(x) - _spread(jnp.asarray(mean.value), x)) * _spread(factor, x)
             y += _spread(bias, x)
         return y.astype(self.dtype or x.dtype)
 
