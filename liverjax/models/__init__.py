@@ -51,8 +51,6 @@ def make(name: str, *, num_outputs: int, **options: Any) -> nn.Module:
 
 
 def option_names(name: str) -> tuple[str, ...]:
-    """The options of the model ``name``, a key of ``MODELS``, besides num_outputs."""
+    """The options of the model ``name`` besides num_outputs, by alphabet."""
     fixed = {"num_outputs", "name", "parent", "block", "depths"}
-    return tuple(
-        p for p in inspect.signature(MODELS[name]).parameters if p not in fixed
-    )
+    return tuple(sorted(set(inspect.signature(MODELS[name]).parameters) - fixed))
