@@ -306,20 +306,25 @@ def main() -> None:
             "split by slices, by patients (tau, low, high)": split_by_slices(
                 rng, cohorts[0], folds=5
             ),
-            "network, within-fold p of each draw": network_draws(
-                rng, cohorts[0], draws=options.network_draws, folder=folder / "network"
-            ),
         }
-        for label, value in measures.items():
-            print(f"{label}: {value}")
-        results.write(
-            "null",
-            command=f"python -m benchmarks.null --cohorts {options.cohorts} "
-            f"--draws {options.draws} --network-draws {options.network_draws}",
-            ratios={},
-            measures=measures,
-            out_dir=options.out,
+        _write(measures, options)
+        measures["network, within-fold p of each draw"] = network_draws(
+            rng, cohorts[0], draws=options.network_draws, folder=folder / "network"
         )
+        _write(measures, options)
+
+
+def _write(measures: dict[str, object], options: argparse.Namespace) -> None:
+    for label, value in measures.items():
+        print(f"{label}: {value}", flush=True)
+    results.write(
+        "null",
+        command=f"python -m benchmarks.null --cohorts {options.cohorts} "
+        f"--draws {options.draws} --network-draws {options.network_draws}",
+        ratios={},
+        measures=measures,
+        out_dir=options.out,
+    )
 
 
 if __name__ == "__main__":
