@@ -63,6 +63,8 @@ def phase_brightness(
         )
         known &= values >= AIR_HU
         smooth[channel] = ndimage.gaussian_filter(np.maximum(values, AIR_HU), 0.75)
+    # Smoothing darkens what lies next to the border of a phase's scan.
+    known = ndimage.binary_erosion(known, iterations=2, border_value=1)
     vessels = _vessels(np.stack(list(smooth.values())), known=known & ~inside)
     return {
         channel: Brightness(_mean(hu, vessels), _mean(hu, core & known))
@@ -108,7 +110,9 @@ def check_order(brightness: Mapping[str, Brightness]) -> tuple[Finding, ...]:
         )
     steps = np.diff([brightness[phase].vessels_hu for phase in expected])
     liver = _liver_gain(brightness)
-    if swapped or min(steps) < _CLEAR_VESSEL_HU or (liver is not None and liver < 0):
+    # A phase without a vessel in sight has NaN, which is not clear either.
+    clear = np.min(steps) >= _CLEAR_VESSEL_HU
+    if swapped or not clear or (liver is not None and liver < 0):
         return (
             Finding(
                 "phases-unclear",

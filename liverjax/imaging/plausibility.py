@@ -16,10 +16,12 @@ AIR_HU = -1024.0
 # Flips are judged on a copy of about this voxel size; organs are larger.
 COARSE_MM = 4.0
 BODY_HU = -300.0
-BONE_HU = 300.0
-LUNG_HU = (-980.0, -600.0)
+# Above blood in an arterial phase: a heart in front is no skeleton.
+BONE_HU = 400.0
+# Aerated tissue; the gas of the bowel is darker, its rim thin and in small pieces.
+LUNG_HU = (-950.0, -600.0)
 MIN_BONE_ML = 20.0
-MIN_LUNG_ML = 300.0
+MIN_LUNG_ML = 100.0
 FLIP_MARGIN_MM = 10.0
 
 # Mean HU of a liver from severe steatosis to a strong portal phase, and of a spleen.
@@ -181,7 +183,8 @@ def _body_reasons(image: sitk.Image, *, liver: sitk.Image | None) -> dict[str, s
     inside = np.zeros_like(body)
     for number, plane in enumerate(body):
         ndimage.binary_fill_holes(plane, output=inside[number])
-    lung = inside & (array > LUNG_HU[0]) & (array < LUNG_HU[1])
+    aerated = inside & (array > LUNG_HU[0]) & (array < LUNG_HU[1])
+    lung = _largest_piece(ndimage.binary_opening(aerated))
     if _volume_ml(lung, image) > MIN_LUNG_ML:
         above = (_centre_mm(lung, image) - organ_centre)[0]
         if above < -FLIP_MARGIN_MM:
@@ -217,11 +220,14 @@ def _volume_ml(mask: Bool[np.ndarray, "d h w"], image: sitk.Image) -> float:
 
 def _largest(mask: Bool[np.ndarray, "d h w"]) -> Bool[np.ndarray, "d h w"]:
     # Opened in plane, so that the table and its straps fall off.
-    opened = ndimage.binary_opening(mask, np.ones((1, 3, 3), bool))
-    if not opened.any():
-        return opened
-    labels = np.zeros(opened.shape, np.int32)
-    ndimage.label(opened, output=labels)
+    return _largest_piece(ndimage.binary_opening(mask, np.ones((1, 3, 3), bool)))
+
+
+def _largest_piece(mask: Bool[np.ndarray, "d h w"]) -> Bool[np.ndarray, "d h w"]:
+    if not mask.any():
+        return mask
+    labels = np.zeros(mask.shape, np.int32)
+    ndimage.label(mask, output=labels)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     return labels == sizes.argmax()

@@ -40,8 +40,10 @@ class KendallTauWithinFolds(Estimate):
         tied_y: Ty, pairs tied in the target, whatever the score.
         pairs: N.
         folds: Number of folds.
+        p_bound: The p where networks learn most from each other's held-out rows.
     """
 
+    p_bound: float = np.nan
     concordant: int = 0
     discordant: int = 0
     tied_x: int = 0
@@ -225,14 +227,20 @@ def kendall_tau_within_folds(
     pairs = concordance_pairs(score, y=target, group=fold)
     groups = _groups(fold, len(score))
     excess = pairs.concordant - pairs.discordant
-    tau, p = pairs.tau_b, np.nan
+    tau, p, p_bound = pairs.tau_b, np.nan, np.nan
     words = "tau-b over pairs inside folds"
     if permutations and not np.isnan(tau):
         null = np.zeros(permutations, np.int64)
         for rows in groups:
             null += _null_excess(rng, score[rows], y=target[rows], number=permutations)
-        p = (1 + np.count_nonzero(null >= excess)) / (1 + permutations)
-        words += f"; one-sided p from {permutations:,} permutations inside folds"
+        p, p_bound = (
+            (1 + np.count_nonzero(stretch * null >= excess)) / (1 + permutations)
+            for stretch in (1, np.sqrt(2))
+        )
+        words += (
+            f"; one-sided p from {permutations:,} permutations inside folds, at most "
+            f"{p_bound:.2g} where folds learn from each other"
+        )
     low = high = np.nan
     if weight is not None:
         draws = _weighted_tau(score, y=target, group=fold, weight=weight)
@@ -245,6 +253,7 @@ def kendall_tau_within_folds(
         float(p),
         words,
         len(score),
+        p_bound=float(p_bound),
         concordant=pairs.concordant,
         discordant=pairs.discordant,
         tied_x=pairs.tied_x + pairs.tied_xy,

@@ -53,6 +53,11 @@ def test_phases_that_look_alike_are_unclear_and_kept():
     assert (finding.code, finding.level) == ("phases-unclear", "warning")
 
 
+def test_a_phase_without_a_vessel_in_sight_is_unclear():
+    dark = USUAL | {"arterial": Brightness(float("nan"), float("nan"))}
+    assert codes(dark) == ["phases-unclear"]
+
+
 def test_a_single_phase_and_other_names_are_not_judged():
     assert codes({"venous": USUAL["venous"]}) == []
     assert codes({"t1": Brightness(300.0, 50.0), "t2": Brightness(20.0, 90.0)}) == []
@@ -74,3 +79,13 @@ def test_vessels_and_liver_of_a_phantom_are_found_without_a_mask(subject):
     assert found["arterial"].vessels_hu > 180 > found["native"].vessels_hu
     assert found["venous"].liver_hu > found["native"].liver_hu
     assert codes(found) == []
+    # Where a phase's scan ends, the air beyond it is no change of contrast.
+    middle = images["arterial"].GetSize()[2] // 2
+    cut = images | {"arterial": images["arterial"][:, :, :middle]}
+    seen = phases.phase_brightness(
+        cut, matrices=dict.fromkeys(images, np.eye(4)), liver=liver
+    )
+    assert codes(seen) == []
+    for name, brightness in seen.items():
+        assert brightness.vessels_hu == pytest.approx(found[name].vessels_hu, abs=5)
+        assert brightness.liver_hu == pytest.approx(found[name].liver_hu, abs=5)

@@ -84,6 +84,17 @@ def test_lungs_below_the_liver_are_a_flip():
     assert side_codes(*upside_down) == ["flipped-cranial-caudal"]
 
 
+def test_gas_of_the_bowel_below_the_liver_is_no_lung(shared):
+    from liverjax.cohort.examination import MaskSource
+    from liverjax.imaging import masks, volumes
+
+    folder = shared / "data/totalsegmentator-ct-mr"
+    image, _ = volumes.read_volume(folder / "example_ct.nii.gz")
+    source = MaskSource(folder / "example_seg_fast_force_split.nii.gz", segment="5")
+    liver, _ = masks.read_mask(source, image=image)
+    assert plausibility.check_sides(image, liver=liver) == []
+
+
 def test_empty_masks_say_nothing_of_sides():
     empty = np.zeros(HU.shape, bool)
     assert side_codes(HU, empty, empty) == []
