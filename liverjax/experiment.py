@@ -159,6 +159,8 @@ def prepare(folder: pathlib.Path, *, study: StudyConfig) -> schema.Cohort:
             )
     for source in ("cohort.json", "examinations.csv", "qc/status.csv"):
         shutil.copyfile(path / source, folder / pathlib.Path(source).name)
+    if (path / "exclusions.csv").exists():
+        shutil.copyfile(path / "exclusions.csv", folder / "exclusions.csv")
     if manifest and (manifest.parent / "phantom.json").exists():
         shutil.copyfile(manifest.parent / "phantom.json", folder / "phantom.json")
     return cohort
