@@ -12,20 +12,18 @@ from tests.whole_path import SMALLEST, run
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
+# Four host devices, as few threads as the machine has cores, programs kept between
+# runs; set before anything imports jax, which other conftest files do.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".jax_cache"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+os.environ.setdefault("JAX_NUM_CPU_DEVICES", "4")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="run the slow tests as well")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    # Four host devices, as few threads as the machine has cores, programs kept between
-    # runs; set before jax starts a backend.
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".jax_cache"))
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
-    os.environ.setdefault("JAX_NUM_CPU_DEVICES", "4")
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
-    os.environ.setdefault("MPLBACKEND", "Agg")
 
 
 def pytest_collection_modifyitems(
