@@ -38,6 +38,7 @@ SHARES = np.array([76, 120, 63]) / 259
 POINTS_OF_CLASS = ((5, 6), (7, 8, 9), (10, 11, 12, 13, 14, 15))
 PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0)
 THUMBNAIL_PX = 16
+SELECT_FRACTION = 0.3
 TASK = tasks.make("child_pugh")
 
 # Features and centred points of training rows, and features of rows to predict; what
@@ -104,7 +105,10 @@ def cross_validate(
     names = [f"{i:05d}" for i in range(len(truth))]
     stratum = dict(zip(names, TASK.true_class(truth).tolist(), strict=True))
     made = splits.make_folds(
-        stratum, folds=folds, select_fraction=0.3, seed=int(rng.integers(2**31))
+        stratum,
+        folds=folds,
+        select_fraction=SELECT_FRACTION,
+        seed=int(rng.integers(2**31)),
     )
     score, number = np.empty(len(truth)), np.empty(len(truth), int)
     for index, fold in enumerate(made):
@@ -213,7 +217,11 @@ def null_rates(
         truth = draw_points(rng, count=len(values))
         draw = cross_validate(rng, values, truth=truth, folds=folds, member=member)
         within = rank_correlation.kendall_tau_within_folds(
-            rng, draw.score, target=draw.truth, fold=draw.fold
+            rng,
+            draw.score,
+            target=draw.truth,
+            fold=draw.fold,
+            reciprocity=1 - SELECT_FRACTION,
         )
         pooled = rank_correlation.kendall_tau(draw.score, y=draw.truth)
         rows.append(

@@ -40,7 +40,7 @@ class KendallTauWithinFolds(Estimate):
         tied_y: Ty, pairs tied in the target, whatever the score.
         pairs: N.
         folds: Number of folds.
-        p_bound: The p where networks learn most from each other's held-out rows.
+        p_bound: The p where networks learn from each other's held-out rows.
     """
 
     p_bound: float = np.nan
@@ -200,6 +200,7 @@ def kendall_tau_within_folds(
     fold: Shaped[np.ndarray, " n"],
     permutations: int = PERMUTATIONS,
     weight: Int[np.ndarray, "b n"] | None = None,
+    reciprocity: float = 1.0,
     conf: float = 0.95,
 ) -> KendallTauWithinFolds:
     """Returns tau over pairs of the same fold, tested by permutation inside folds.
@@ -216,6 +217,8 @@ def kendall_tau_within_folds(
         fold: The fold that held the row out.
         permutations: Number of them; 0 gives no p.
         weight: Resamples of subjects inside folds, for the interval; None gives none.
+        reciprocity: Of the rows that train row i's network, the share whose networks
+            row i trains: 1 at most; the training share of the rows outside a fold.
         conf: Confidence level of the interval.
 
     Returns:
@@ -235,7 +238,7 @@ def kendall_tau_within_folds(
             null += _null_excess(rng, score[rows], y=target[rows], number=permutations)
         p, p_bound = (
             (1 + np.count_nonzero(stretch * null >= excess)) / (1 + permutations)
-            for stretch in (1, np.sqrt(2))
+            for stretch in (1, np.sqrt(1 + reciprocity))
         )
         words += (
             f"; one-sided p from {permutations:,} permutations inside folds, at most "
