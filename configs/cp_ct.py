@@ -110,6 +110,9 @@ def get_config(variant: str = "") -> ConfigDict:
     train.save_every_s = 60.0
     train.piece_s = 5.0
 
+    config.mesh = ConfigDict({"data": 1})  # devices a member
+    config.members = config_dict.placeholder(tuple)  # of this start; None: all
+
     if variant == "demo":
         _demo(config)
     elif variant == "one_channel":

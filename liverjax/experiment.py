@@ -6,10 +6,10 @@ import dataclasses
 import json
 import logging
 import pathlib
-import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -55,21 +55,52 @@ def run(study: StudyConfig) -> RunOutcome:
     claim_folder(folder, study=study)
     if (folder / "DONE").exists():
         return RunOutcome(0, f"already done: {folder / 'report.html'}")
+    if study.members and not (folder / "splits.json").exists():
+        raise InputError(
+            f"{folder}: no splits.json yet, which all starts with members share; make "
+            'it and the cohort once with --config.members="()"'
+        )
     cohort = prepare(folder, study=study)
     folds = split(folder, study=study, cohort=cohort)
-    chosen = members.of_study(folds=len(folds), seeds=study.train.seeds)
-    devices = runtime.start(len(chosen))
-    files.write_json(folder / "environment.json", runtime.facts(devices))
-    ended = members.train_members(folder, chosen, devices=devices)
-    if ended.stopped:
+    every = members.of_study(folds=len(folds), seeds=study.train.seeds)
+    chosen = pick_members(every, places=study.members)
+    if chosen:
+        groups = runtime.start(len(every), group=study.mesh.data)
+        files.write_json(folder / "environment.json", runtime.facts(groups))
+        ended = members.train_members(folder, chosen, groups=groups)
+        if ended.stopped:
+            return RunOutcome(
+                ended.status, f"stopped; the same command goes on in {folder}"
+            )
+    if study.members is not None:
+        names = ", ".join(member.id for member in chosen) or "no member"
         return RunOutcome(
-            ended.status, f"stopped; the same command goes on in {folder}"
+            0, f"trained {names}; a start without members writes the report"
         )
-    write_predictions(folder, study=study, chosen=chosen)
+    write_predictions(folder, study=study, chosen=every)
     write_baselines(folder, study=study, folds=folds)
     judge(folder, study=study)
     files.write_bytes(folder / "DONE", (config.identity(study) + "\n").encode())
     return RunOutcome(0, f"report: {folder / 'report.html'}")
+
+
+def pick_members(
+    every: Sequence[members.Member], *, places: Sequence[int] | None
+) -> tuple[members.Member, ...]:
+    """Returns the members of one start; all where none are named.
+
+    Raises:
+        InputError: If a place is beyond the study's members.
+    """
+    if places is None:
+        return tuple(every)
+    beyond = [place for place in places if place >= len(every)]
+    if beyond:
+        raise InputError(
+            f"members={tuple(places)}: {beyond} do not exist; the study has "
+            f"{len(every)} members, 0 to {len(every) - 1}"
+        )
+    return tuple(every[place] for place in places)
 
 
 def claim_folder(folder: pathlib.Path, *, study: StudyConfig) -> None:
@@ -79,7 +110,8 @@ def claim_folder(folder: pathlib.Path, *, study: StudyConfig) -> None:
         InputError: If the folder holds another study, naming what differs.
     """
     path = folder / "config.json"
-    values = config.to_dict(study)
+    # Which members one start trains is no property of the folder.
+    values = config.to_dict(dataclasses.replace(study, members=None))
     if not path.exists():
         if folder.exists() and any(folder.iterdir()):
             raise InputError(
@@ -157,12 +189,13 @@ def prepare(folder: pathlib.Path, *, study: StudyConfig) -> schema.Cohort:
                 f"{cohort.fingerprint[:12]}..., then {earlier[:12]}...); choose "
                 "another --workdir"
             )
-    for source in ("cohort.json", "examinations.csv", "qc/status.csv"):
-        shutil.copyfile(path / source, folder / pathlib.Path(source).name)
-    if (path / "exclusions.csv").exists():
-        shutil.copyfile(path / "exclusions.csv", folder / "exclusions.csv")
-    if manifest and (manifest.parent / "phantom.json").exists():
-        shutil.copyfile(manifest.parent / "phantom.json", folder / "phantom.json")
+    told = ["cohort.json", "examinations.csv", "qc/status.csv", "exclusions.csv"]
+    sources = [path / name for name in told]
+    if manifest:
+        sources.append(manifest.parent / "phantom.json")
+    for source in sources:
+        if source.exists():
+            files.write_bytes(folder / source.name, source.read_bytes())
     return cohort
 
 

@@ -93,10 +93,10 @@ def train_members(
     run_folder: pathlib.Path,
     members: Sequence[Member],
     *,
-    devices: Sequence[Device],
+    groups: Sequence[tuple[Device, ...]],
     available_bytes: int | None = None,
 ) -> Ended:
-    """Trains members, a thread and device each, until all are done or a stop.
+    """Trains members, a thread and a group of devices each, until all are done or a stop.
 
     SIGTERM and SIGINT make every member save and return. The first exception does the
     same and is raised when all have.
@@ -104,7 +104,7 @@ def train_members(
     Args:
         run_folder: With ``config.json`` and ``splits.json``.
         members: Finished ones are passed over.
-        devices: Of this process.
+        groups: Devices of this process, as `liverjax.runtime.start` cuts them.
         available_bytes: Memory to believe in instead of asking the devices.
 
     Raises:
@@ -116,13 +116,13 @@ def train_members(
         return Ended(statuses, signal=None)
     run, began, before = open_run(run_folder), time.monotonic(), len(statuses)
     with stop_on_signals() as stop:
-        seats = Seats(run, devices=devices[: len(queue)], available=available_bytes)
+        seats = Seats(run, groups=groups[: len(queue)], available=available_bytes)
 
-        def work(device: Device) -> None:
+        def work(group: tuple[Device, ...]) -> None:
             # Contexts of the main thread do not reach this one.
-            with jax.default_device(device):
+            with jax.default_device(group[0]):
                 try:
-                    seat = seats.take(device)
+                    seat = seats.take(group)
                     while not stop.is_set():
                         try:
                             member = queue.popleft()
@@ -145,8 +145,8 @@ def train_members(
                     stop.set()
                     raise
 
-        with concurrent.futures.ThreadPoolExecutor(len(seats.devices)) as pool:
-            futures = [pool.submit(work, device) for device in seats.devices]
+        with concurrent.futures.ThreadPoolExecutor(len(seats.groups)) as pool:
+            futures = [pool.submit(work, group) for group in seats.groups]
         _raise_first(futures)
         return Ended(statuses, signal=stop.signal)
 
@@ -178,8 +178,8 @@ def train_member(
             checkpoint.remove(folder / CHECKPOINT)
             return status
         if seat is None:
-            device = jax.local_devices()[0]
-            seat = Seats(run, devices=[device], available=None).take(device)
+            group = (jax.local_devices()[0],)
+            seat = Seats(run, groups=[group], available=None).take(group)
         began = time.monotonic()
         fitted = _fit(run, member, seat=seat, stop=stop or threading.Event())
         if fitted.status == "stopped":
@@ -230,17 +230,18 @@ def _fit(run: Run, member: Member, *, seat: Seat, stop: threading.Event) -> Fit:
         score=score,
         plan=run.plan,
         stop=stop,
-        environment=_environment(seat.device),
+        environment=_environment(seat.devices),
     )
 
 
-def _environment(device: Device) -> dict[str, Any]:
+def _environment(devices: Sequence[Device]) -> dict[str, Any]:
     """Returns what the last bits of a member's numbers depend on."""
     return {
-        "device_kind": device.device_kind,
+        "device_kind": devices[0].device_kind,
+        "devices_a_member": len(devices),
         "jax": jax.__version__,
         "jax_devices": jax.local_device_count(),
-        "platform": device.platform,
+        "platform": devices[0].platform,
         "threads": runtime.cores(),
     }
 

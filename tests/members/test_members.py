@@ -184,5 +184,5 @@ def test_a_cohort_that_does_not_fit_stops_before_training(tmp_path):
     folder = write_run(tmp_path)
     with pytest.raises(InputError, match="does not fit the memory"):
         members.train_members(
-            folder, [Member(0)], devices=jax.devices()[:1], available_bytes=1000
+            folder, [Member(0)], groups=[(jax.devices()[0],)], available_bytes=1000
         )
