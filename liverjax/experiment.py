@@ -50,6 +50,8 @@ def run(study: StudyConfig) -> RunOutcome:
         InputError: If the folder, config, weights, cohort or splits cannot be used.
     """
     folder = pathlib.Path(study.workdir)
+    if study.members is None:
+        runtime.refuse_ranks()
     if not (folder / "DONE").exists():
         check_model(study)
     claim_folder(folder, study=study)

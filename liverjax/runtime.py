@@ -31,6 +31,9 @@ PACKAGES = (
     "array_record",
 )
 
+# How launchers tell a process how many were started together.
+RANKS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+
 
 def cores() -> int:
     """Returns the number of CPU cores this process may use."""
@@ -39,6 +42,22 @@ def cores() -> int:
         if hasattr(os, "sched_getaffinity")
         else (os.cpu_count() or 1)
     )
+
+
+def refuse_ranks() -> None:
+    """Stops one of several processes that were started as if they were one.
+
+    Raises:
+        InputError: If SLURM's ``srun`` or an MPI launcher started more than one.
+    """
+    for name in RANKS:
+        if int(os.environ.get(name) or 1) > 1:
+            raise InputError(
+                f"{os.environ[name]} processes were started together ({name}), each of "
+                "which would train the same members; start one, which uses every GPU "
+                "it sees, or independent jobs by --config.members "
+                "(launch/slurm/array.sbatch, launch/k8s/array.yaml)"
+            )
 
 
 def start(num_members: int, *, group: int = 1) -> list[tuple[Any, ...]]:

@@ -96,7 +96,7 @@ def train_members(
     groups: Sequence[tuple[Device, ...]],
     available_bytes: int | None = None,
 ) -> Ended:
-    """Trains members, a thread and a group of devices each, until all are done or a stop.
+    """Trains members, a thread and a group of devices each, until done or a stop.
 
     SIGTERM and SIGINT make every member save and return. The first exception does the
     same and is raised when all have.

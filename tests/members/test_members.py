@@ -186,3 +186,13 @@ def test_a_cohort_that_does_not_fit_stops_before_training(tmp_path):
         members.train_members(
             folder, [Member(0)], groups=[(jax.devices()[0],)], available_bytes=1000
         )
+
+
+def test_a_group_of_devices_trains_one_member_together(tmp_path):
+    folder = write_run(tmp_path / "group")
+    ended = members.train_members(
+        folder, [Member(0)], groups=[tuple(jax.devices()[:2])]
+    )
+    assert ended.statuses == {Member(0): "ok"}
+    done = files.read_json(members.folder_of(folder, Member(0)) / "done.json")
+    assert done["environments"][0]["devices_a_member"] == 2
