@@ -107,6 +107,7 @@ def get_config(variant: str = "") -> ConfigDict:
     train.select_unit = "examination"  # silent: slice or examination
     train.seeds = 1
     train.seed = 0
+    train.trials = ConfigDict({"learning_rate": (), "l2": (), "weight_decay": ()})
     train.save_every_s = 60.0
     train.piece_s = 5.0
 

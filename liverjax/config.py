@@ -108,6 +108,21 @@ class SplitConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class TrialsConfig:
+    """Values to try; every combination is trained, the best on ``select`` predicts.
+
+    Attributes:
+        learning_rate: Instead of ``train.learning_rate``; empty keeps that.
+        l2: Instead of ``train.l2``.
+        weight_decay: Instead of ``train.weight_decay``.
+    """
+
+    learning_rate: tuple[float, ...]
+    l2: tuple[float, ...]
+    weight_decay: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class TrainConfig:
     """How a member is trained.
 
@@ -128,6 +143,7 @@ class TrainConfig:
         select_unit: Selection scores ``examination`` or ``slice``.
         seeds: Random starts a fold.
         seed: The first of them.
+        trials: Numeric hyperparameters to try.
         save_every_s: Time between checkpoints.
         piece_s: Time the device works before the host looks for a stop.
     """
@@ -147,6 +163,7 @@ class TrainConfig:
     select_unit: str
     seeds: int
     seed: int
+    trials: TrialsConfig
     save_every_s: float
     piece_s: float
 
@@ -178,9 +195,9 @@ class StudyConfig:
         augment: Random changes of training examples.
         train: Optimisation.
         mesh: Devices.
-        members: Places of the members that this start trains, in the order fold, then
-            seed; such a start writes no report. Empty: none, the cohort and the splits
-            are made. None: all, and the report.
+        members: Places of the members that this start trains, in the order fold,
+            seed, trial; such a start writes no report. Empty: none, the cohort and the
+            splits are made. None: all, and the report.
     """
 
     study: str
@@ -349,8 +366,11 @@ def _impossible(study: StudyConfig) -> list[str]:
         for name, (value, known) in choices.items()
         if value not in known
     ]
-    if min(train.l2, train.weight_decay) < 0:
+    tried = train.trials
+    if min(train.l2, train.weight_decay, *tried.l2, *tried.weight_decay) < 0:
         problems.append("train.l2 and train.weight_decay: expected 0 or above")
+    if min(tried.learning_rate, default=1) <= 0:
+        problems.append("train.trials.learning_rate: too small; expected above 0")
     if not all(0 <= beta < 1 for beta in train.betas):
         problems.append(f"train.betas={train.betas}: expected two numbers in [0, 1)")
     if not 0 < split.select_fraction < 1:

@@ -64,7 +64,10 @@ def run(study: StudyConfig) -> RunOutcome:
         )
     cohort = prepare(folder, study=study)
     folds = split(folder, study=study, cohort=cohort)
-    every = members.of_study(folds=len(folds), seeds=study.train.seeds)
+    trials = members.make_trials(dataclasses.asdict(study.train.trials))
+    every = members.of_study(
+        folds=len(folds), seeds=study.train.seeds, trials=len(trials)
+    )
     chosen = pick_members(every, places=study.members)
     if chosen:
         groups = runtime.start(len(every), group=study.mesh.data)
@@ -79,7 +82,8 @@ def run(study: StudyConfig) -> RunOutcome:
         return RunOutcome(
             0, f"trained {names}; a start without members writes the report"
         )
-    write_predictions(folder, study=study, chosen=every)
+    best = members.write_trials(folder, every, trials=trials)
+    merge.write_predictions(folder, every, trial=best, task=study.task)
     write_baselines(folder, study=study, folds=folds)
     judge(folder, study=study)
     files.write_bytes(folder / "DONE", (config.identity(study) + "\n").encode())
@@ -240,47 +244,6 @@ def split(
     folds = splits.read_splits(path)
     splits.check_folds(folds, train=list(truth), others=sorted(others), title=str(path))
     return folds
-
-
-def write_predictions(
-    folder: pathlib.Path, *, study: StudyConfig, chosen: tuple[members.Member, ...]
-) -> None:
-    """Merges the members' tables into the run's three prediction tables.
-
-    Raises:
-        InputError: If no member has a usable state.
-    """
-    folders = [members.folder_of(folder, member) for member in chosen]
-    keys = [dataclasses.asdict(member) for member in chosen]
-    by_member = merge.concatenate(folders, name="predictions.csv", keys=keys)
-    by_slice = merge.concatenate(folders, name="predictions_slices.csv", keys=keys)
-    if not by_member:
-        raise InputError(
-            f"{folder}: every member became non-finite before its first selection; "
-            "lower train.learning_rate (members/*/done.json name epoch and step)"
-        )
-    merged = merge.average_members(by_member, task=study.task)
-    probs = [name for name in by_member[0] if name.startswith("prob_")]
-    member_columns = ["subject", "visit", "set", "site", *merge.MEMBER_KEYS, "target"]
-    files.write_csv(
-        folder / "predictions_members.csv",
-        by_member,
-        columns=[*member_columns, "score", *probs, "class"],
-    )
-    files.write_csv(
-        folder / "predictions_slices.csv",
-        by_slice,
-        columns=[
-            *merge.MEMBER_KEYS,
-            "record",
-            "subject",
-            "visit",
-            "set",
-            "score",
-            *probs,
-        ],
-    )
-    tables.write_predictions(folder / "predictions.csv", merged, task=study.task)
 
 
 def write_baselines(

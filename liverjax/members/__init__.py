@@ -23,9 +23,8 @@ from liverjax import runtime
 from liverjax.cohort import files
 from liverjax.data.resident import Device
 from liverjax.members.claims import claim
-from liverjax.members.member import Member, folder_of, of_study
+from liverjax.members.member import DONE, Member, folder_of, of_study
 from liverjax.members.networks import (
-    DONE,
     Network,
     load_best,
     load_network,
@@ -34,14 +33,16 @@ from liverjax.members.networks import (
     status_of,
     with_best,
 )
-from liverjax.members.run_folder import Run, open_run
+from liverjax.members.run_folder import Run, make_plan, open_run
 from liverjax.members.seats import Seat, Seats
 from liverjax.members.stopping import stop_on_signals
 from liverjax.members.tables import write_tables
+from liverjax.members.trials import make_trials, write_trials
 from liverjax.tasks.question import average_rows
 from liverjax.train import checkpoint
 from liverjax.train.evaluate import predict_rows
 from liverjax.train.loop import Fit, duration, fit
+from liverjax.train.optimizer import with_hyperparams
 from liverjax.train.standing import CHECKPOINT
 from liverjax.train.state import TrainState, member_key
 
@@ -54,12 +55,14 @@ __all__ = [
     "folder_of",
     "load_best",
     "load_network",
+    "make_trials",
     "of_study",
     "open_run",
     "predict_arrays",
     "train_member",
     "train_members",
     "with_best",
+    "write_trials",
 ]
 
 _log = logging.getLogger(__name__)
@@ -201,6 +204,7 @@ def train_member(
 def _fit(run: Run, member: Member, *, seat: Seat, stop: threading.Event) -> Fit:
     """Returns how a member's training ended."""
     fold, seed = run.folds[member.fold], run.study.train.seed + member.seed
+    trial = run.trials[member.trial]
     examinations, task = run.examinations, run.task
     trained = examinations.of_subjects(fold.train, labelled=True)
     selecting = examinations.of_subjects(fold.select, labelled=True)
@@ -210,7 +214,8 @@ def _fit(run: Run, member: Member, *, seat: Seat, stop: threading.Event) -> Fit:
     def birth() -> TrainState:
         bias = task.initial_bias(examinations.truth[trained]).astype(np.float32)
         key = member_key(seed, fold=member.fold)
-        return seat.programs.create(key, run.variables, bias)
+        state = seat.programs.create(key, run.variables, bias)
+        return state.replace(opt_state=with_hyperparams(state.opt_state, trial))
 
     def score(logits: np.ndarray) -> float:
         outcome = task.link(logits)
@@ -228,7 +233,7 @@ def _fit(run: Run, member: Member, *, seat: Seat, stop: threading.Event) -> Fit:
         targets=run.targets,
         select=rows,
         score=score,
-        plan=run.plan,
+        plan=make_plan(run.study, learning_rate=trial.get("learning_rate")),
         stop=stop,
         environment=_environment(seat.devices),
     )

@@ -24,6 +24,13 @@ def table(folder, member, name):
 def test_a_study_deals_every_fold_of_a_seed_before_the_next():
     ids = [member.id for member in members.of_study(folds=2, seeds=2)]
     assert ids == ["f00-s00-t00", "f01-s00-t00", "f00-s01-t00", "f01-s01-t00"]
+    tried = members.of_study(folds=1, seeds=2, trials=2)
+    assert [member.id[4:] for member in tried] == [
+        "s00-t00",
+        "s01-t00",
+        "s00-t01",
+        "s01-t01",
+    ]
 
 
 def test_a_member_predicts_what_it_has_not_seen(trained):
