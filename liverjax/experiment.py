@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from liverjax import (
+    cluster,
     config,
     members,
     merge,
@@ -26,6 +27,7 @@ from liverjax import (
 from liverjax.cohort import files, leakage, schema, splits
 from liverjax.config import StudyConfig
 from liverjax.errors import InputError, raise_all
+from liverjax.members import dealing
 from liverjax.report import html, tables
 from liverjax.tabular import baselines
 
@@ -40,17 +42,18 @@ class RunOutcome:
     message: str
 
 
-def run(study: StudyConfig) -> RunOutcome:
+def run(study: StudyConfig, *, scheduler: str | None = None) -> RunOutcome:
     """Runs a study from images to report, or goes on where it stood.
 
     Args:
         study: Whole; ``study.workdir`` is the run folder.
+        scheduler: A cluster that prepares and trains: its address, or its file.
 
     Raises:
         InputError: If the folder, config, weights, cohort or splits cannot be used.
     """
     folder = pathlib.Path(study.workdir)
-    if study.members is None:
+    if study.members is None and scheduler is None:
         runtime.refuse_ranks()
     if not (folder / "DONE").exists():
         check_model(study)
@@ -62,7 +65,7 @@ def run(study: StudyConfig) -> RunOutcome:
             f"{folder}: no splits.json yet, which all starts with members share; make "
             'it and the cohort once with --config.members="()"'
         )
-    cohort = prepare(folder, study=study)
+    cohort = prepare(folder, study=study, scheduler=scheduler)
     folds = split(folder, study=study, cohort=cohort)
     trials = members.make_trials(dataclasses.asdict(study.train.trials))
     every = members.of_study(
@@ -72,7 +75,16 @@ def run(study: StudyConfig) -> RunOutcome:
     if chosen:
         groups = runtime.start(len(every), group=study.mesh.data)
         files.write_json(folder / "environment.json", runtime.facts(groups))
-        ended = members.train_members(folder, chosen, groups=groups)
+        if scheduler is None:
+            ended = members.train_members(folder, chosen, groups=groups)
+        else:
+            ended = dealing.train_members(
+                folder,
+                chosen,
+                client=cluster.connect(scheduler),
+                num_members=len(every),
+                group=study.mesh.data,
+            )
         if ended.stopped:
             return RunOutcome(
                 ended.status, f"stopped; the same command goes on in {folder}"
@@ -155,7 +167,9 @@ def check_model(study: StudyConfig) -> None:
     )
 
 
-def prepare(folder: pathlib.Path, *, study: StudyConfig) -> schema.Cohort:
+def prepare(
+    folder: pathlib.Path, *, study: StudyConfig, scheduler: str | None = None
+) -> schema.Cohort:
     """Returns the study's cohort, prepared now if it is not complete.
 
     Raises:
@@ -178,6 +192,8 @@ def prepare(folder: pathlib.Path, *, study: StudyConfig) -> schema.Cohort:
         command += [f"--manifest={manifest}", f"--out={path}"]
         if study.cohort.workers:
             command.append(f"--workers={study.cohort.workers}")
+        if scheduler:
+            command.append(f"--scheduler={scheduler}")
         _child(command)
     cohort = schema.open_cohort(path)
     if cohort.recipe != study.prepare:

@@ -11,6 +11,7 @@ import pytest
 from tests.whole_path import ROOT, SMALLEST, command, environment, run
 
 ARRAY = ROOT / "launch" / "slurm" / "array.sbatch"
+CLUSTER = ROOT / "launch" / "slurm" / "cluster.sbatch"
 JOBS = ROOT / "launch" / "k8s" / "array.yaml"
 
 # Writes down what it was called with, and answers with a job's number.
@@ -71,6 +72,34 @@ def test_an_array_of_jobs_ends_with_the_bytes_of_one_process(finished, tmp_path)
     job()
     for name in ("predictions.csv", "predictions_slices.csv", "metrics.json"):
         assert (folder / name).read_bytes() == (finished / name).read_bytes(), name
+
+
+@pytest.mark.slow
+def test_a_cluster_in_one_job_ends_with_the_bytes_of_one_process(finished, tmp_path):
+    """By the job file's own lines; the stand-in starts two tasks, as srun would."""
+    srun = tmp_path / "bin" / "srun"
+    srun.parent.mkdir()
+    srun.write_text(
+        "#!/usr/bin/env bash\nshift\nfor i in 0 1; do\n"
+        '  SLURM_STEP_NUM_TASKS=2 SLURM_PROCID=$i "$@" &\ndone\nwait\n'
+    )
+    srun.chmod(0o755)
+    folder = tmp_path / "run"
+    ended = subprocess.run(
+        ["bash", str(CLUSTER), *SMALLEST, f"--workdir={folder}"],
+        env=environment()
+        | {"SLURM_JOB_ID": "7", "LIVERJAX_VENV": sys.prefix}
+        | {"PATH": f"{srun.parent}:{os.environ['PATH']}"}
+        | {"SLURM_SUBMIT_DIR": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    for name in ("predictions.csv", "metrics.json"):
+        assert (folder / name).read_bytes() == (finished / name).read_bytes(), name
+    assert not (ROOT / "scheduler-7.json").exists()
 
 
 def test_members_need_splits_that_all_starts_share(tmp_path):
