@@ -107,8 +107,12 @@ def get_config(variant: str = "") -> ConfigDict:
     train.select_unit = "examination"  # silent: slice or examination
     train.seeds = 1
     train.seed = 0
+    train.trials = ConfigDict({"learning_rate": (), "l2": (), "weight_decay": ()})
     train.save_every_s = 60.0
     train.piece_s = 5.0
+
+    config.mesh = ConfigDict({"data": 1})  # devices a member
+    config.members = config_dict.placeholder(tuple)  # of this start; None: all
 
     if variant == "demo":
         _demo(config)

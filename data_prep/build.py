@@ -15,7 +15,7 @@ import pathlib
 from absl import flags
 
 from data_prep import table_flags
-from liverjax import study_flags
+from liverjax import cluster, study_flags
 from liverjax.cohort.manifest import read_manifest
 from liverjax.errors import InputError, raise_all, run_command
 from liverjax.imaging import build, survey
@@ -26,6 +26,9 @@ WORKERS = flags.DEFINE_integer("workers", None, "Processes; one a core if absent
 STRICT = flags.DEFINE_bool("strict", False, "End with status 1 if one failed.")
 ALLOW = flags.DEFINE_multi_string(
     "allow", [], "Code of a finding that is a warning instead of a failure; repeatable."
+)
+SCHEDULER = flags.DEFINE_string(
+    "scheduler", None, "A Dask cluster instead of own processes: its address or file."
 )
 
 
@@ -52,12 +55,18 @@ def main() -> int:
     grids = found.grids(study.prepare.reference)
     problems, _ = survey.spacing_spread(grids, recipe=study.prepare)
     raise_all(problems, title=MANIFEST.value)
+    executor = None
+    if SCHEDULER.value:
+        client = cluster.connect(SCHEDULER.value)
+        cluster.check_storage(client, manifest.path)
+        executor, workers = client.get_executor(pure=False), len(client.ncores())
     built = build.build_cohort(
         manifest,
         recipe=study.prepare,
-        out=pathlib.Path(OUT.value),
+        out=pathlib.Path(OUT.value).resolve(),
         workers=workers,
         allow=ALLOW.value,
+        executor=executor,
     )
     return _tell(
         built, excluded=[f"{e.examination.name}: {e.reason}" for e in manifest.excluded]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -177,12 +178,14 @@ def _training_line(records: int, *, study: StudyConfig, cores: int) -> str:
     if study.model.name != "resnet18":
         return f"  training: no measured constant for {study.model.name}"
     split, train = study.split, study.train
+    grid = dataclasses.asdict(train.trials).values()
+    trials = math.prod(len(values) for values in grid if values)
     outside = records * (1 - 1 / split.folds)
     hours = cost.training_hours(
         train_records=round(outside * (1 - split.select_fraction)),
         select_records=round(outside * split.select_fraction),
         folds=split.folds,
-        seeds=train.seeds,
+        seeds=train.seeds * trials,
         epochs=train.epochs,
         patch_px=study.prepare.patch_px,
         width=int(study.model.options.get("width", 64)),
@@ -190,7 +193,7 @@ def _training_line(records: int, *, study: StudyConfig, cores: int) -> str:
     )
     return (
         f"  training {_hours(hours)} on {cores} cores without a GPU ({split.folds} "
-        f"folds x {train.seeds} seeds x {train.epochs} epochs)"
+        f"folds x {train.seeds} seeds x {trials} trials x {train.epochs} epochs)"
     )
 
 

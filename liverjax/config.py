@@ -108,6 +108,21 @@ class SplitConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class TrialsConfig:
+    """Values to try; every combination is trained, the best on ``select`` predicts.
+
+    Attributes:
+        learning_rate: Instead of ``train.learning_rate``; empty keeps that.
+        l2: Instead of ``train.l2``.
+        weight_decay: Instead of ``train.weight_decay``.
+    """
+
+    learning_rate: tuple[float, ...]
+    l2: tuple[float, ...]
+    weight_decay: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class TrainConfig:
     """How a member is trained.
 
@@ -128,6 +143,7 @@ class TrainConfig:
         select_unit: Selection scores ``examination`` or ``slice``.
         seeds: Random starts a fold.
         seed: The first of them.
+        trials: Numeric hyperparameters to try.
         save_every_s: Time between checkpoints.
         piece_s: Time the device works before the host looks for a stop.
     """
@@ -147,8 +163,21 @@ class TrainConfig:
     select_unit: str
     seeds: int
     seed: int
+    trials: TrialsConfig
     save_every_s: float
     piece_s: float
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshConfig:
+    """How devices are grouped; no part of a study's identity.
+
+    Attributes:
+        data: Devices to a member; the batch is divided among them, BatchNorm sees it
+            whole.
+    """
+
+    data: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +194,10 @@ class StudyConfig:
         split: Folds.
         augment: Random changes of training examples.
         train: Optimisation.
+        mesh: Devices.
+        members: Places of the members that this start trains, in the order fold,
+            seed, trial; such a start writes no report. Empty: none, the cohort and the
+            splits are made. None: all, and the report.
     """
 
     study: str
@@ -176,6 +209,8 @@ class StudyConfig:
     split: SplitConfig
     augment: AugmentSettings
     train: TrainConfig
+    mesh: MeshConfig
+    members: tuple[int, ...] | None
 
 
 def from_config_dict(config: Any) -> StudyConfig:
@@ -204,11 +239,12 @@ def to_dict(study: StudyConfig) -> dict[str, Any]:
 def identity(study: StudyConfig) -> str:
     """Returns a hash of all that decides a run's numbers.
 
-    Where the run folder, the cohort and the weights lie, how many processes prepare
-    and how often is saved are no part of it.
+    Where the run folder, the cohort and the weights lie, how many processes prepare,
+    how members are dealt and how often is saved are no part of it.
     """
     values = to_dict(study)
-    del values["workdir"]
+    for name in ("workdir", "mesh", "members"):
+        del values[name]
     for name in ("path", "manifest", "workers"):
         del values["cohort"][name]
     for name in ("save_every_s", "piece_s"):
@@ -311,6 +347,7 @@ def _impossible(study: StudyConfig) -> list[str]:
         "train.steps_per_epoch": train.steps_per_epoch or 1,
         "train.early_stopping": train.early_stopping or 1,
         "cohort.workers": cohort.workers or 1,
+        "mesh.data": study.mesh.data,
         "cohort.phantom.subjects": cohort.phantom.subjects if cohort.phantom else 1,
     }
     choices = {
@@ -329,12 +366,22 @@ def _impossible(study: StudyConfig) -> list[str]:
         for name, (value, known) in choices.items()
         if value not in known
     ]
-    if min(train.l2, train.weight_decay) < 0:
+    tried = train.trials
+    if min(train.l2, train.weight_decay, *tried.l2, *tried.weight_decay) < 0:
         problems.append("train.l2 and train.weight_decay: expected 0 or above")
+    if min(tried.learning_rate, default=1) <= 0:
+        problems.append("train.trials.learning_rate: too small; expected above 0")
     if not all(0 <= beta < 1 for beta in train.betas):
         problems.append(f"train.betas={train.betas}: expected two numbers in [0, 1)")
     if not 0 < split.select_fraction < 1:
         problems.append(f"split.select_fraction={split.select_fraction}: expected 0..1")
+    if study.mesh.data > 0 and train.batch_size % study.mesh.data:
+        problems.append(
+            f"train.batch_size={train.batch_size}: expected a multiple of "
+            f"mesh.data={study.mesh.data}"
+        )
+    if study.members is not None and min(study.members, default=0) < 0:
+        problems.append(f"members={study.members}: expected places from 0")
     if cohort.manifest and cohort.phantom:
         problems.append("cohort.manifest and cohort.phantom: expected only one of them")
     return problems

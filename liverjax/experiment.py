@@ -6,14 +6,15 @@ import dataclasses
 import json
 import logging
 import pathlib
-import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
 from liverjax import (
+    cluster,
     config,
     members,
     merge,
@@ -26,6 +27,7 @@ from liverjax import (
 from liverjax.cohort import files, leakage, schema, splits
 from liverjax.config import StudyConfig
 from liverjax.errors import InputError, raise_all
+from liverjax.members import dealing
 from liverjax.report import html, tables
 from liverjax.tabular import baselines
 
@@ -40,36 +42,83 @@ class RunOutcome:
     message: str
 
 
-def run(study: StudyConfig) -> RunOutcome:
+def run(study: StudyConfig, *, scheduler: str | None = None) -> RunOutcome:
     """Runs a study from images to report, or goes on where it stood.
 
     Args:
         study: Whole; ``study.workdir`` is the run folder.
+        scheduler: A cluster that prepares and trains: its address, or its file.
 
     Raises:
         InputError: If the folder, config, weights, cohort or splits cannot be used.
     """
     folder = pathlib.Path(study.workdir)
+    if study.members is None and scheduler is None:
+        runtime.refuse_ranks()
     if not (folder / "DONE").exists():
         check_model(study)
     claim_folder(folder, study=study)
     if (folder / "DONE").exists():
         return RunOutcome(0, f"already done: {folder / 'report.html'}")
-    cohort = prepare(folder, study=study)
-    folds = split(folder, study=study, cohort=cohort)
-    chosen = members.of_study(folds=len(folds), seeds=study.train.seeds)
-    devices = runtime.start(len(chosen))
-    files.write_json(folder / "environment.json", runtime.facts(devices))
-    ended = members.train_members(folder, chosen, devices=devices)
-    if ended.stopped:
-        return RunOutcome(
-            ended.status, f"stopped; the same command goes on in {folder}"
+    if study.members and not (folder / "splits.json").exists():
+        raise InputError(
+            f"{folder}: no splits.json yet, which all starts with members share; make "
+            'it and the cohort once with --config.members="()"'
         )
-    write_predictions(folder, study=study, chosen=chosen)
+    cohort = prepare(folder, study=study, scheduler=scheduler)
+    folds = split(folder, study=study, cohort=cohort)
+    trials = members.make_trials(dataclasses.asdict(study.train.trials))
+    every = members.of_study(
+        folds=len(folds), seeds=study.train.seeds, trials=len(trials)
+    )
+    chosen = pick_members(every, places=study.members)
+    if chosen:
+        groups = runtime.start(len(every), group=study.mesh.data)
+        files.write_json(folder / "environment.json", runtime.facts(groups))
+        if scheduler is None:
+            ended = members.train_members(folder, chosen, groups=groups)
+        else:
+            ended = dealing.train_members(
+                folder,
+                chosen,
+                client=cluster.connect(scheduler),
+                num_members=len(every),
+                group=study.mesh.data,
+            )
+        if ended.stopped:
+            return RunOutcome(
+                ended.status, f"stopped; the same command goes on in {folder}"
+            )
+    if study.members is not None:
+        names = ", ".join(member.id for member in chosen) or "no member"
+        return RunOutcome(
+            0, f"trained {names}; a start without members writes the report"
+        )
+    best = members.write_trials(folder, every, trials=trials)
+    merge.write_predictions(folder, every, trial=best, task=study.task)
     write_baselines(folder, study=study, folds=folds)
     judge(folder, study=study)
     files.write_bytes(folder / "DONE", (config.identity(study) + "\n").encode())
     return RunOutcome(0, f"report: {folder / 'report.html'}")
+
+
+def pick_members(
+    every: Sequence[members.Member], *, places: Sequence[int] | None
+) -> tuple[members.Member, ...]:
+    """Returns the members of one start; all where none are named.
+
+    Raises:
+        InputError: If a place is beyond the study's members.
+    """
+    if places is None:
+        return tuple(every)
+    beyond = [place for place in places if place >= len(every)]
+    if beyond:
+        raise InputError(
+            f"members={tuple(places)}: {beyond} do not exist; the study has "
+            f"{len(every)} members, 0 to {len(every) - 1}"
+        )
+    return tuple(every[place] for place in places)
 
 
 def claim_folder(folder: pathlib.Path, *, study: StudyConfig) -> None:
@@ -79,7 +128,8 @@ def claim_folder(folder: pathlib.Path, *, study: StudyConfig) -> None:
         InputError: If the folder holds another study, naming what differs.
     """
     path = folder / "config.json"
-    values = config.to_dict(study)
+    # Which members one start trains is no property of the folder.
+    values = config.to_dict(dataclasses.replace(study, members=None))
     if not path.exists():
         if folder.exists() and any(folder.iterdir()):
             raise InputError(
@@ -117,7 +167,9 @@ def check_model(study: StudyConfig) -> None:
     )
 
 
-def prepare(folder: pathlib.Path, *, study: StudyConfig) -> schema.Cohort:
+def prepare(
+    folder: pathlib.Path, *, study: StudyConfig, scheduler: str | None = None
+) -> schema.Cohort:
     """Returns the study's cohort, prepared now if it is not complete.
 
     Raises:
@@ -140,6 +192,8 @@ def prepare(folder: pathlib.Path, *, study: StudyConfig) -> schema.Cohort:
         command += [f"--manifest={manifest}", f"--out={path}"]
         if study.cohort.workers:
             command.append(f"--workers={study.cohort.workers}")
+        if scheduler:
+            command.append(f"--scheduler={scheduler}")
         _child(command)
     cohort = schema.open_cohort(path)
     if cohort.recipe != study.prepare:
@@ -157,12 +211,13 @@ def prepare(folder: pathlib.Path, *, study: StudyConfig) -> schema.Cohort:
                 f"{cohort.fingerprint[:12]}..., then {earlier[:12]}...); choose "
                 "another --workdir"
             )
-    for source in ("cohort.json", "examinations.csv", "qc/status.csv"):
-        shutil.copyfile(path / source, folder / pathlib.Path(source).name)
-    if (path / "exclusions.csv").exists():
-        shutil.copyfile(path / "exclusions.csv", folder / "exclusions.csv")
-    if manifest and (manifest.parent / "phantom.json").exists():
-        shutil.copyfile(manifest.parent / "phantom.json", folder / "phantom.json")
+    told = ["cohort.json", "examinations.csv", "qc/status.csv", "exclusions.csv"]
+    sources = [path / name for name in told]
+    if manifest:
+        sources.append(manifest.parent / "phantom.json")
+    for source in sources:
+        if source.exists():
+            files.write_bytes(folder / source.name, source.read_bytes())
     return cohort
 
 
@@ -205,47 +260,6 @@ def split(
     folds = splits.read_splits(path)
     splits.check_folds(folds, train=list(truth), others=sorted(others), title=str(path))
     return folds
-
-
-def write_predictions(
-    folder: pathlib.Path, *, study: StudyConfig, chosen: tuple[members.Member, ...]
-) -> None:
-    """Merges the members' tables into the run's three prediction tables.
-
-    Raises:
-        InputError: If no member has a usable state.
-    """
-    folders = [members.folder_of(folder, member) for member in chosen]
-    keys = [dataclasses.asdict(member) for member in chosen]
-    by_member = merge.concatenate(folders, name="predictions.csv", keys=keys)
-    by_slice = merge.concatenate(folders, name="predictions_slices.csv", keys=keys)
-    if not by_member:
-        raise InputError(
-            f"{folder}: every member became non-finite before its first selection; "
-            "lower train.learning_rate (members/*/done.json name epoch and step)"
-        )
-    merged = merge.average_members(by_member, task=study.task)
-    probs = [name for name in by_member[0] if name.startswith("prob_")]
-    member_columns = ["subject", "visit", "set", "site", *merge.MEMBER_KEYS, "target"]
-    files.write_csv(
-        folder / "predictions_members.csv",
-        by_member,
-        columns=[*member_columns, "score", *probs, "class"],
-    )
-    files.write_csv(
-        folder / "predictions_slices.csv",
-        by_slice,
-        columns=[
-            *merge.MEMBER_KEYS,
-            "record",
-            "subject",
-            "visit",
-            "set",
-            "score",
-            *probs,
-        ],
-    )
-    tables.write_predictions(folder / "predictions.csv", merged, task=study.task)
 
 
 def write_baselines(

@@ -16,6 +16,9 @@ from liverjax.errors import run_command
 WORKDIR = flags.DEFINE_string(
     "workdir", None, "The run folder; config.workdir if absent."
 )
+SCHEDULER = flags.DEFINE_string(
+    "scheduler", None, "A Dask cluster that prepares and trains: its address or file."
+)
 
 
 def main() -> int:
@@ -23,7 +26,7 @@ def main() -> int:
     study = study_flags.parse()
     if WORKDIR.value:
         study = dataclasses.replace(study, workdir=WORKDIR.value)
-    outcome = experiment.run(study)
+    outcome = experiment.run(study, scheduler=SCHEDULER.value)
     print(outcome.message)
     return outcome.status
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,10 +11,55 @@ import numpy as np
 
 from liverjax.cohort import files
 from liverjax.cohort.schema import TRAIN
+from liverjax.errors import InputError
+from liverjax.members import Member, folder_of
+from liverjax.report import tables
 from liverjax.tasks.question import Outcome, Task
 
 MEMBER_KEYS = ("fold", "seed", "trial")
 _EXAMINATION = ("subject", "visit", "set", "site")
+
+
+def write_predictions(
+    folder: pathlib.Path, members: Sequence[Member], *, trial: int, task: Task
+) -> None:
+    """Merges the members' tables into the run's three prediction tables.
+
+    Args:
+        folder: Of the run.
+        members: All of the study.
+        trial: The one that supplies ``predictions.csv``; all stand in the others.
+        task: Gives the class.
+
+    Raises:
+        InputError: If no member has a usable state.
+    """
+    folders = [folder_of(folder, member) for member in members]
+    keys = [dataclasses.asdict(member) for member in members]
+    by_member = concatenate(folders, name="predictions.csv", keys=keys)
+    by_slice = concatenate(folders, name="predictions_slices.csv", keys=keys)
+    if not by_member:
+        raise InputError(
+            f"{folder}: every member became non-finite before its first selection; "
+            "lower train.learning_rate (members/*/done.json name epoch and step)"
+        )
+    chosen = [row for row in by_member if row["trial"] == str(trial)]
+    probs = [name for name in by_member[0] if name.startswith("prob_")]
+    examination = ["subject", "visit", "set", "site", *MEMBER_KEYS, "target"]
+    files.write_csv(
+        folder / "predictions_members.csv",
+        by_member,
+        columns=[*examination, "score", *probs, "class"],
+    )
+    record = [*MEMBER_KEYS, "record", "subject", "visit", "set"]
+    files.write_csv(
+        folder / "predictions_slices.csv",
+        by_slice,
+        columns=[*record, "score", *probs],
+    )
+    tables.write_predictions(
+        folder / "predictions.csv", average_members(chosen, task=task), task=task
+    )
 
 
 def concatenate(

@@ -8,7 +8,10 @@ import os
 import pathlib
 import platform
 import subprocess
+from collections.abc import Sequence
 from typing import Any
+
+from liverjax.errors import InputError
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +31,9 @@ PACKAGES = (
     "array_record",
 )
 
+# How launchers tell a process how many were started together.
+RANKS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+
 
 def cores() -> int:
     """Returns the number of CPU cores this process may use."""
@@ -38,8 +44,24 @@ def cores() -> int:
     )
 
 
-def start(num_members: int) -> list[Any]:
-    """Returns the devices that members are dealt to.
+def refuse_ranks() -> None:
+    """Stops one of several processes that were started as if they were one.
+
+    Raises:
+        InputError: If SLURM's ``srun`` or an MPI launcher started more than one.
+    """
+    for name in RANKS:
+        if int(os.environ.get(name) or 1) > 1:
+            raise InputError(
+                f"{os.environ[name]} processes were started together ({name}), each of "
+                "which would train the same members; start one, which uses every GPU "
+                "it sees, or independent jobs by --config.members "
+                "(launch/slurm/array.sbatch, launch/k8s/array.yaml)"
+            )
+
+
+def start(num_members: int, *, group: int = 1) -> list[tuple[Any, ...]]:
+    """Returns the groups of devices that members are dealt to.
 
     Every accelerator that jax sees (``CUDA_VISIBLE_DEVICES`` chooses); without one, a
     host device a core, at most one a member, because XLA leaves cores idle in narrow
@@ -48,31 +70,45 @@ def start(num_members: int) -> list[Any]:
 
     Args:
         num_members: Members of the study, finished ones included.
+        group: Devices to a member.
+
+    Raises:
+        InputError: If there are fewer devices than a group.
     """
     import jax
 
-    wanted = max(1, min(cores(), num_members))
+    wanted = max(1, min(cores(), num_members)) * group
     try:
         jax.config.update("jax_num_cpu_devices", wanted)
     except RuntimeError:
         _log.debug("jax has started already; its devices stay as they are")
-    devices = jax.local_devices()[: max(1, num_members)]
+    devices = jax.local_devices()
+    if len(devices) < group:
+        raise InputError(
+            f"mesh.data={group}: this process sees {len(devices)} devices of kind "
+            f"{devices[0].device_kind}; lower it or use a machine with more"
+        )
+    count = min(len(devices) // group, max(1, num_members))
     _log.info(
-        "devices: %d x %s for %d members (jax %s, %d cores)",
-        len(devices),
+        "devices: %d groups of %d x %s for %d members (jax %s, %d cores)",
+        count,
+        group,
         devices[0].device_kind,
         num_members,
         jax.__version__,
         cores(),
     )
-    idle = len(jax.local_devices()) - len(devices)
+    idle = len(devices) - count * group
     if idle:
-        _log.info("%d devices stay idle; train.seeds or split.folds use them", idle)
-    return devices
+        _log.info(
+            "%d devices stay idle; train.seeds, split.folds or mesh.data use them", idle
+        )
+    return [tuple(devices[i * group : (i + 1) * group]) for i in range(count)]
 
 
-def facts(devices: list[Any]) -> dict[str, Any]:
+def facts(groups: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
     """Returns what a run's numbers may depend on, for ``environment.json``."""
+    devices = [device for group in groups for device in group]
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -82,6 +118,7 @@ def facts(devices: list[Any]) -> dict[str, Any]:
         "platform": devices[0].platform,
         "device_kind": devices[0].device_kind,
         "devices": len(devices),
+        "devices_a_member": len(groups[0]),
         "cores": cores(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }

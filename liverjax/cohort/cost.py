@@ -119,7 +119,7 @@ def training_hours(
         train_records: That a fold trains on.
         select_records: That it is selected with after every epoch.
         folds: Number of folds.
-        seeds: Random starts a fold.
+        seeds: Random starts a fold, times the trials.
         epochs: A member, at most.
         patch_px: Side of the network's image.
         width: Channels of its first stage; 64 is the published one.

@@ -23,9 +23,8 @@ from liverjax import runtime
 from liverjax.cohort import files
 from liverjax.data.resident import Device
 from liverjax.members.claims import claim
-from liverjax.members.member import Member, folder_of, of_study
+from liverjax.members.member import DONE, Member, folder_of, of_study
 from liverjax.members.networks import (
-    DONE,
     Network,
     load_best,
     load_network,
@@ -34,14 +33,16 @@ from liverjax.members.networks import (
     status_of,
     with_best,
 )
-from liverjax.members.run_folder import Run, open_run
+from liverjax.members.run_folder import Run, make_plan, open_run
 from liverjax.members.seats import Seat, Seats
 from liverjax.members.stopping import stop_on_signals
 from liverjax.members.tables import write_tables
+from liverjax.members.trials import make_trials, write_trials
 from liverjax.tasks.question import average_rows
 from liverjax.train import checkpoint
 from liverjax.train.evaluate import predict_rows
 from liverjax.train.loop import Fit, duration, fit
+from liverjax.train.optimizer import with_hyperparams
 from liverjax.train.standing import CHECKPOINT
 from liverjax.train.state import TrainState, member_key
 
@@ -54,12 +55,14 @@ __all__ = [
     "folder_of",
     "load_best",
     "load_network",
+    "make_trials",
     "of_study",
     "open_run",
     "predict_arrays",
     "train_member",
     "train_members",
     "with_best",
+    "write_trials",
 ]
 
 _log = logging.getLogger(__name__)
@@ -93,10 +96,10 @@ def train_members(
     run_folder: pathlib.Path,
     members: Sequence[Member],
     *,
-    devices: Sequence[Device],
+    groups: Sequence[tuple[Device, ...]],
     available_bytes: int | None = None,
 ) -> Ended:
-    """Trains members, a thread and device each, until all are done or a stop.
+    """Trains members, a thread and a group of devices each, until done or a stop.
 
     SIGTERM and SIGINT make every member save and return. The first exception does the
     same and is raised when all have.
@@ -104,7 +107,7 @@ def train_members(
     Args:
         run_folder: With ``config.json`` and ``splits.json``.
         members: Finished ones are passed over.
-        devices: Of this process.
+        groups: Devices of this process, as `liverjax.runtime.start` cuts them.
         available_bytes: Memory to believe in instead of asking the devices.
 
     Raises:
@@ -116,13 +119,13 @@ def train_members(
         return Ended(statuses, signal=None)
     run, began, before = open_run(run_folder), time.monotonic(), len(statuses)
     with stop_on_signals() as stop:
-        seats = Seats(run, devices=devices[: len(queue)], available=available_bytes)
+        seats = Seats(run, groups=groups[: len(queue)], available=available_bytes)
 
-        def work(device: Device) -> None:
+        def work(group: tuple[Device, ...]) -> None:
             # Contexts of the main thread do not reach this one.
-            with jax.default_device(device):
+            with jax.default_device(group[0]):
                 try:
-                    seat = seats.take(device)
+                    seat = seats.take(group)
                     while not stop.is_set():
                         try:
                             member = queue.popleft()
@@ -145,8 +148,8 @@ def train_members(
                     stop.set()
                     raise
 
-        with concurrent.futures.ThreadPoolExecutor(len(seats.devices)) as pool:
-            futures = [pool.submit(work, device) for device in seats.devices]
+        with concurrent.futures.ThreadPoolExecutor(len(seats.groups)) as pool:
+            futures = [pool.submit(work, group) for group in seats.groups]
         _raise_first(futures)
         return Ended(statuses, signal=stop.signal)
 
@@ -178,8 +181,8 @@ def train_member(
             checkpoint.remove(folder / CHECKPOINT)
             return status
         if seat is None:
-            device = jax.local_devices()[0]
-            seat = Seats(run, devices=[device], available=None).take(device)
+            group = (jax.local_devices()[0],)
+            seat = Seats(run, groups=[group], available=None).take(group)
         began = time.monotonic()
         fitted = _fit(run, member, seat=seat, stop=stop or threading.Event())
         if fitted.status == "stopped":
@@ -201,6 +204,7 @@ def train_member(
 def _fit(run: Run, member: Member, *, seat: Seat, stop: threading.Event) -> Fit:
     """Returns how a member's training ended."""
     fold, seed = run.folds[member.fold], run.study.train.seed + member.seed
+    trial = run.trials[member.trial]
     examinations, task = run.examinations, run.task
     trained = examinations.of_subjects(fold.train, labelled=True)
     selecting = examinations.of_subjects(fold.select, labelled=True)
@@ -210,7 +214,8 @@ def _fit(run: Run, member: Member, *, seat: Seat, stop: threading.Event) -> Fit:
     def birth() -> TrainState:
         bias = task.initial_bias(examinations.truth[trained]).astype(np.float32)
         key = member_key(seed, fold=member.fold)
-        return seat.programs.create(key, run.variables, bias)
+        state = seat.programs.create(key, run.variables, bias)
+        return state.replace(opt_state=with_hyperparams(state.opt_state, trial))
 
     def score(logits: np.ndarray) -> float:
         outcome = task.link(logits)
@@ -228,19 +233,20 @@ def _fit(run: Run, member: Member, *, seat: Seat, stop: threading.Event) -> Fit:
         targets=run.targets,
         select=rows,
         score=score,
-        plan=run.plan,
+        plan=make_plan(run.study, learning_rate=trial.get("learning_rate")),
         stop=stop,
-        environment=_environment(seat.device),
+        environment=_environment(seat.devices),
     )
 
 
-def _environment(device: Device) -> dict[str, Any]:
+def _environment(devices: Sequence[Device]) -> dict[str, Any]:
     """Returns what the last bits of a member's numbers depend on."""
     return {
-        "device_kind": device.device_kind,
+        "device_kind": devices[0].device_kind,
+        "devices_a_member": len(devices),
         "jax": jax.__version__,
         "jax_devices": jax.local_device_count(),
-        "platform": device.platform,
+        "platform": devices[0].platform,
         "threads": runtime.cores(),
     }
 

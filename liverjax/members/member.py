@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
+DONE = "done.json"  # in a member's folder, last of its files
+
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Member:
@@ -26,9 +28,17 @@ class Member:
         return f"f{self.fold:02d}-s{self.seed:02d}-t{self.trial:02d}"
 
 
-def of_study(*, folds: int, seeds: int) -> tuple[Member, ...]:
-    """Returns a study's members: every fold of the first seed, then of the next."""
-    return tuple(Member(fold, seed) for seed in range(seeds) for fold in range(folds))
+def of_study(*, folds: int, seeds: int, trials: int = 1) -> tuple[Member, ...]:
+    """Returns a study's members: every fold of the first seed, then of the next.
+
+    So for the first trial, then for the next.
+    """
+    return tuple(
+        Member(fold, seed, trial)
+        for trial in range(trials)
+        for seed in range(seeds)
+        for fold in range(folds)
+    )
 
 
 def folder_of(run_folder: pathlib.Path, member: Member) -> pathlib.Path:

@@ -15,14 +15,15 @@ from liverjax.cohort import files
 from liverjax.config import StudyConfig
 from liverjax.data.resident import Device, place
 from liverjax.errors import InputError
-from liverjax.members.member import Member, folder_of
+from liverjax.members.member import DONE, Member, folder_of
 from liverjax.members.run_folder import make_learner, read_study
+from liverjax.members.trials import read_chosen
 from liverjax.tasks.question import Outcome, average_rows
 from liverjax.train import checkpoint
 from liverjax.train.compile import Learner, compile_predictor, group_sharding
 from liverjax.train.evaluate import predict_rows
 
-BEST, DONE = "best", "done.json"  # in a member's folder
+BEST = "best"  # in a member's folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,11 +49,14 @@ def status_of(folder: pathlib.Path) -> str | None:
 
 
 def with_best(run_folder: pathlib.Path) -> tuple[Member, ...]:
-    """Returns the finished members of a run that have a network, in order."""
+    """Returns the finished members of a run that have a network, in order.
+
+    Of several trials, those of the chosen one.
+    """
     done = [files.read_json(p) for p in (run_folder / "members").glob(f"*/{DONE}")]
-    return tuple(
-        sorted(Member(**d["member"]) for d in done if d["best_epoch"] is not None)
-    )
+    chosen = read_chosen(run_folder)
+    found = [Member(**d["member"]) for d in done if d["best_epoch"] is not None]
+    return tuple(sorted(member for member in found if member.trial == chosen))
 
 
 def save_best(

@@ -24,6 +24,7 @@ from liverjax.data.augment import augment, center_crop
 from liverjax.data.inputs import SCRATCH_MEAN, SCRATCH_STD, network_input
 from liverjax.data.rows import ROWS, EpochRows, RowKind, draw_epoch, epoch_rng
 from liverjax.errors import InputError
+from liverjax.members.trials import make_trials
 from liverjax.tasks.question import Task
 from liverjax.train.compile import Learner
 from liverjax.train.loop import Plan
@@ -97,7 +98,7 @@ class Run:
         folds: Of ``splits.json``.
         examinations: Of the cohort.
         learner: The study's functions.
-        plan: How long a member is trained.
+        trials: The sets of hyperparameters that are tried.
         variables: Pretrained weights to start from; None starts from nothing.
         input_mean: Of the network's input channels, intensities in [0, 1].
         input_std: Likewise.
@@ -109,7 +110,7 @@ class Run:
     folds: tuple[Fold, ...]
     examinations: Examinations
     learner: Learner
-    plan: Plan
+    trials: tuple[Mapping[str, float], ...]
     variables: Mapping[str, Any] | None
     input_mean: tuple[float, ...]
     input_std: tuple[float, ...]
@@ -183,7 +184,7 @@ def open_run(folder: pathlib.Path) -> Run:
         learner=make_learner(study, mean=mean, std=std),
         input_mean=mean,
         input_std=std,
-        plan=make_plan(study),
+        trials=make_trials(dataclasses.asdict(study.train.trials)),
         variables=variables,
     )
 
@@ -310,14 +311,19 @@ def make_learner(
     )
 
 
-def make_plan(study: StudyConfig) -> Plan:
-    """Returns how long a study's members are trained."""
+def make_plan(study: StudyConfig, *, learning_rate: float | None = None) -> Plan:
+    """Returns how long a study's members are trained.
+
+    Args:
+        study: The config.
+        learning_rate: At the start; None is the config's.
+    """
     train = study.train
     return Plan(
         epochs=train.epochs,
         schedule=make_schedule(
             train.schedule,
-            learning_rate=train.learning_rate,
+            learning_rate=learning_rate or train.learning_rate,
             every=train.schedule_every,
             factor=train.schedule_factor,
             epochs=train.epochs,

@@ -23,12 +23,12 @@ class Seat:
     """A device, or a group of them, ready to train any member of one run.
 
     Attributes:
-        device: The first of the group.
+        devices: Of the group; the batch is divided among them.
         programs: Compiled for it.
-        arrays: The cohort's records, on it.
+        arrays: The cohort's records, on each of them.
     """
 
-    device: Device
+    devices: tuple[Device, ...]
     programs: Programs
     arrays: Mapping[str, Any]
 
@@ -37,15 +37,19 @@ class Seats:
     """Makes devices ready; the cohort is read once for all of them."""
 
     def __init__(
-        self, run: Run, *, devices: Sequence[Device], available: int | None
+        self,
+        run: Run,
+        *,
+        groups: Sequence[tuple[Device, ...]],
+        available: int | None,
     ) -> None:
-        self.run, self.devices, self.available = run, devices, available
+        self.run, self.groups, self.available = run, groups, available
         self._guard = threading.Lock()
         self._host: Mapping[str, Any] | None = None
 
-    def take(self, device: Device) -> Seat:
-        """Returns one device with its programs and the cohort."""
-        run, sharding = self.run, group_sharding([device])
+    def take(self, group: tuple[Device, ...]) -> Seat:
+        """Returns one group of devices with its programs and the cohort."""
+        run, sharding = self.run, group_sharding(group)
         overlap = run.learner.kind.records - 1
         count = run.cohort.num_records
         shapes = {
@@ -59,14 +63,15 @@ class Seats:
             target_dtype=run.targets.dtype,
             batch_size=run.study.train.batch_size,
             capacity=run.table_shape[0],
-            devices=[device],
+            devices=group,
             variables=run.variables,
             num_outputs=run.task.num_outputs,
         )
-        _log.info("%s: compiled in %.1f s", device, programs.compile_s)
-        host = self._read(device, programs)
+        name = ", ".join(map(str, group))
+        _log.info("%s: compiled in %.1f s", name, programs.compile_s)
+        host = self._read(group[0], programs)
         return Seat(
-            device=device,
+            devices=group,
             programs=programs,
             arrays=resident.place(host, sharding, overlap=overlap),
         )
@@ -77,7 +82,7 @@ class Seats:
                 resident.check_fit(
                     cohort_bytes=self.run.cohort.nbytes,
                     group_bytes=programs.state_bytes + programs.program_bytes,
-                    groups=len(self.devices) if device.platform == "cpu" else 1,
+                    groups=len(self.groups) if device.platform == "cpu" else 1,
                     device=device,
                     available_bytes=self.available,
                 )

@@ -6,6 +6,7 @@ can change them between epochs without compiling again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -49,9 +50,12 @@ def adam(
 
 def with_learning_rate(opt_state: Any, learning_rate: float) -> Any:
     """Returns the optimiser's state with another learning rate in its leaf."""
-    leaf = opt_state.hyperparams["learning_rate"]
-    # A numpy array of the leaf's type: a Python float would be another program.
-    rate = np.asarray(learning_rate, leaf.dtype)
-    return opt_state._replace(
-        hyperparams=opt_state.hyperparams | {"learning_rate": rate}
-    )
+    return with_hyperparams(opt_state, {"learning_rate": learning_rate})
+
+
+def with_hyperparams(opt_state: Any, values: Mapping[str, float]) -> Any:
+    """Returns the optimiser's state with other values in its leaves, by name."""
+    leaves = opt_state.hyperparams
+    # Numpy arrays of the leaves' types: a Python float would be another program.
+    changed = {name: np.asarray(v, leaves[name].dtype) for name, v in values.items()}
+    return opt_state._replace(hyperparams=leaves | changed)

@@ -92,6 +92,7 @@ LEVELS = {
     "liverjax.report": 6,
     "liverjax.config": 7,
     "configs": 7,
+    "liverjax.cluster": 2,
     "liverjax.study_flags": 8,
     "liverjax.runtime": 8,
     "liverjax.merge": 8,

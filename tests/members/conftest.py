@@ -28,6 +28,6 @@ def trained(toy_model, tmp_path_factory) -> pathlib.Path:
 @pytest.fixture(scope="session")
 def seat(trained) -> members.Seat:
     """A device ready to train members of a run like `trained`."""
-    device = jax.devices()[1]
+    group = (jax.devices()[1],)
     run = members.open_run(trained)
-    return Seats(run, devices=[device], available=None).take(device)
+    return Seats(run, groups=[group], available=None).take(group)

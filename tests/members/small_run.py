@@ -85,7 +85,8 @@ def read(folder: pathlib.Path, name: str) -> dict[str, bytes]:
 def train(folder: pathlib.Path) -> members.Ended:
     """Trains all members of the folder on two host devices."""
     chosen = members.of_study(folds=FOLDS, seeds=1)
-    return members.train_members(folder, chosen, devices=jax.devices()[:2])
+    groups = [(device,) for device in jax.devices()[:2]]
+    return members.train_members(folder, chosen, groups=groups)
 
 
 def register() -> None:

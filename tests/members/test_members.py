@@ -24,6 +24,13 @@ def table(folder, member, name):
 def test_a_study_deals_every_fold_of_a_seed_before_the_next():
     ids = [member.id for member in members.of_study(folds=2, seeds=2)]
     assert ids == ["f00-s00-t00", "f01-s00-t00", "f00-s01-t00", "f01-s01-t00"]
+    tried = members.of_study(folds=1, seeds=2, trials=2)
+    assert [member.id[4:] for member in tried] == [
+        "s00-t00",
+        "s01-t00",
+        "s00-t01",
+        "s01-t01",
+    ]
 
 
 def test_a_member_predicts_what_it_has_not_seen(trained):
@@ -184,5 +191,15 @@ def test_a_cohort_that_does_not_fit_stops_before_training(tmp_path):
     folder = write_run(tmp_path)
     with pytest.raises(InputError, match="does not fit the memory"):
         members.train_members(
-            folder, [Member(0)], devices=jax.devices()[:1], available_bytes=1000
+            folder, [Member(0)], groups=[(jax.devices()[0],)], available_bytes=1000
         )
+
+
+def test_a_group_of_devices_trains_one_member_together(tmp_path):
+    folder = write_run(tmp_path / "group")
+    ended = members.train_members(
+        folder, [Member(0)], groups=[tuple(jax.devices()[:2])]
+    )
+    assert ended.statuses == {Member(0): "ok"}
+    done = files.read_json(members.folder_of(folder, Member(0)) / "done.json")
+    assert done["environments"][0]["devices_a_member"] == 2

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# A Dask cluster of N worker processes on this machine, for one command.
+#
+#   bash launch/local.sh 2 python -m liverjax.main --config=configs/cp_ct.py:demo
+#
+# The command is given --scheduler=FILE. On a machine with GPUs each worker sees one:
+# worker i gets device i, so N is at most their number.
+set -euo pipefail
+count="$1"; shift
+bin="$(cd "$(dirname "$0")/.." && pwd)/${LIVERJAX_VENV:-.venv}/bin"
+[ -n "${LIVERJAX_VENV:-}" ] && bin="$LIVERJAX_VENV/bin"
+folder="$(mktemp -d)"
+trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf "$folder"' EXIT
+trap 'kill -TERM "$command" 2>/dev/null' TERM INT
+
+"$bin/dask" scheduler --host 127.0.0.1 --port 0 --no-dashboard \
+    --scheduler-file "$folder/scheduler.json" >"$folder/scheduler.log" 2>&1 &
+gpus="$(command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | wc -l || true)"
+for i in $(seq 0 $((count - 1))); do
+    if [ "${gpus:-0}" -gt 0 ]; then export CUDA_VISIBLE_DEVICES="$i"; fi
+    "$bin/dask" worker --scheduler-file "$folder/scheduler.json" --nthreads 1 \
+        --nworkers 1 --no-dashboard --death-timeout 60 --memory-limit 0 \
+        --local-directory "$folder" >"$folder/worker$i.log" 2>&1 &
+done
+"$@" "--scheduler=$folder/scheduler.json" &
+command=$!
+status=0
+wait "$command" || status=$?
+# A signal ends the wait before the command has saved.
+while kill -0 "$command" 2>/dev/null; do wait "$command" || status=$?; done
+if [ "$status" -ne 0 ]; then tail -n 20 "$folder"/*.log >&2; fi
+exit "$status"

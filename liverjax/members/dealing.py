@@ -1,0 +1,149 @@
+"""Members dealt to the workers of a cluster: the same unit, `train_member`, elsewhere.
+
+A dead worker's member goes to another, which goes on from the last checkpoint. The
+claim file keeps the two apart should the first come back.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import pathlib
+import threading
+import time
+from collections.abc import Sequence
+
+import jax
+
+from liverjax import cluster, members, runtime
+from liverjax.errors import InputError
+from liverjax.members.claims import Claimed
+from liverjax.members.member import Member, folder_of
+from liverjax.members.run_folder import Run, open_run
+from liverjax.members.seats import Seat, Seats
+from liverjax.members.stopping import stop_on_signals
+from liverjax.train.loop import METRICS
+
+STOP = "STOP"  # in the run folder, while its members are asked to save and return
+LOOK_S = 1.0
+PROGRESS_S = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+class FileStop(threading.Event):
+    """A wish to stop that reaches every host: set while a file is there."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        super().__init__()
+        self.path = path
+
+    def is_set(self) -> bool:
+        """Whether the file is there."""
+        return self.path.exists()
+
+
+def train_members(
+    run_folder: pathlib.Path,
+    chosen: Sequence[Member],
+    *,
+    client: cluster.Client,
+    num_members: int,
+    group: int = 1,
+) -> members.Ended:
+    """Trains members on a cluster's workers until all are done or a stop.
+
+    SIGTERM and SIGINT to this process make every member save and return, wherever it
+    is. The first exception does the same and is raised when all have.
+
+    Args:
+        run_folder: On storage that all workers see.
+        chosen: Finished ones are passed over by the worker they come to.
+        client: Of `liverjax.cluster.connect`.
+        num_members: Members of the study; decides a CPU's devices, and so the bits.
+        group: Devices to a member.
+
+    Raises:
+        InputError: If the folder is not shared, or a member kills its workers.
+    """
+    import distributed
+
+    run_folder = run_folder.resolve()
+    cluster.check_storage(client, run_folder / "config.json")
+    (run_folder / STOP).unlink(missing_ok=True)
+    work = functools.partial(
+        train_here, str(run_folder), num_members=num_members, group=group
+    )
+    tasks = {
+        client.submit(work, member, pure=False, key=f"{run_folder}/{member.id}"): member
+        for member in chosen
+    }
+    statuses, told, error = {}, time.monotonic(), None
+    with stop_on_signals() as stop:
+        waiting = set(tasks)
+        while waiting:
+            if stop.is_set() or error:
+                (run_folder / STOP).touch()
+            try:
+                ended = distributed.wait(waiting, LOOK_S, "FIRST_COMPLETED").done
+            except TimeoutError:
+                ended = set()
+            for task in ended:
+                waiting.discard(task)
+                problem = task.exception() if task.status != "finished" else None
+                if problem is None:
+                    statuses[tasks[task]] = task.result()
+                error = error or _told(problem, tasks[task])
+            if ended or time.monotonic() - told > PROGRESS_S:
+                told = time.monotonic()
+                _tell(run_folder, chosen, left=len(waiting))
+    (run_folder / STOP).unlink(missing_ok=True)
+    if error:
+        raise error
+    return members.Ended(statuses, signal=stop.signal)
+
+
+def train_here(folder: str, member: Member, *, num_members: int, group: int) -> str:
+    """Trains one member in this worker process; returns its status.
+
+    Waits while somebody else works on the member: a worker that was believed dead.
+    """
+    run, seat = _seat(pathlib.Path(folder), num_members, group)
+    stop = FileStop(run.folder / STOP)
+    with jax.default_device(seat.devices[0]):
+        while not stop.is_set():
+            try:
+                return members.train_member(run, member, seat=seat, stop=stop)
+            except Claimed as error:
+                _log.info("%s", error)
+                time.sleep(LOOK_S)
+    return "stopped"
+
+
+@functools.lru_cache(maxsize=1)
+def _seat(folder: pathlib.Path, num_members: int, group: int) -> tuple[Run, Seat]:
+    """A worker trains one run at a time: compiled and read once."""
+    groups = runtime.start(num_members, group=group)[:1]
+    run = open_run(folder)
+    return run, Seats(run, groups=groups, available=None).take(groups[0])
+
+
+def _told(problem: BaseException | None, member: Member) -> BaseException | None:
+    import distributed
+
+    if isinstance(problem, distributed.KilledWorker):
+        return InputError(
+            f"{member.id}: every worker that began it died (out of memory?); the "
+            "workers' own logs say why. The same command goes on with the others' "
+            "work kept"
+        )
+    return problem
+
+
+def _tell(folder: pathlib.Path, chosen: Sequence[Member], *, left: int) -> None:
+    epochs = 0
+    for member in chosen:
+        path = folder_of(folder, member) / METRICS
+        epochs += len(path.read_bytes().splitlines()) if path.exists() else 0
+    done = len(chosen) - left
+    _log.info("%d of %d members are done, %d epochs", done, len(chosen), epochs)

@@ -1,0 +1,162 @@
+"""A cluster of two worker processes on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from liverjax import cluster
+from liverjax.errors import InputError
+from tests.imaging.study import write_study
+from tests.whole_path import ROOT, SMALLEST, command, environment, run
+
+LOCAL = ROOT / "launch" / "local.sh"
+DASK = str(pathlib.Path(sys.executable).parent / "dask")
+
+
+def content(folder: pathlib.Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+class Cluster:
+    """A scheduler, and workers that can be killed."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.file = folder / "scheduler.json"
+        self.folder, self.processes = folder, []
+        self.start("scheduler", "--host=127.0.0.1", "--port=0", "--no-dashboard")
+        self.workers = [self.add_worker() for _ in range(2)]
+
+    def start(self, *words: str) -> subprocess.Popen:
+        process = subprocess.Popen(
+            [DASK, *words, f"--scheduler-file={self.file}"],
+            cwd=ROOT,
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self.processes.append(process)
+        return process
+
+    def add_worker(self, threads: int = 1) -> subprocess.Popen:
+        options = ["--nworkers=1", f"--nthreads={threads}", "--no-dashboard"]
+        options += ["--no-nanny", "--memory-limit=0"]
+        return self.start("worker", *options, f"--local-directory={self.folder}")
+
+    def kill_worker(self) -> None:
+        """Kills the older worker and starts another in its place."""
+        worker = self.workers.pop(0)
+        os.killpg(worker.pid, signal.SIGKILL)
+        self.workers.append(self.add_worker())
+
+
+@pytest.fixture
+def two_workers(tmp_path) -> Iterator[Cluster]:
+    found = Cluster(tmp_path)
+    yield found
+    for process in found.processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_no_cluster_is_told_in_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "PATIENCE_S", 0.5)
+    with pytest.raises(InputError, match="no cluster answers there"):
+        cluster.connect("tcp://127.0.0.1:9")
+
+
+@pytest.mark.slow
+def test_a_study_on_two_workers_has_the_bytes_of_one_process(finished, tmp_path):
+    """By ``launch/local.sh``, as a user starts it."""
+    folder = tmp_path / "run"
+    ended = subprocess.run(
+        [
+            *("bash", str(LOCAL), "2"),
+            *command("liverjax.main", *SMALLEST, f"--workdir={folder}"),
+        ],
+        cwd=ROOT,
+        env=environment() | {"LIVERJAX_VENV": sys.prefix},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    for name in ("predictions.csv", "predictions_slices.csv", "metrics.json"):
+        assert (folder / name).read_bytes() == (finished / name).read_bytes(), name
+
+
+@pytest.mark.slow
+def test_a_killed_workers_members_go_on_elsewhere(finished, two_workers, tmp_path):
+    folder = tmp_path / "run"
+    process = subprocess.Popen(
+        command(
+            "liverjax.main",
+            *SMALLEST,
+            f"--workdir={folder}",
+            f"--config.cohort.path={finished / 'cohort'}",
+            "--config.train.piece_s=0.01",
+            "--config.train.save_every_s=0.01",
+            f"--scheduler={two_workers.file}",
+        ),
+        cwd=ROOT,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    killed = 0
+    while process.poll() is None and killed < 2:
+        begun = list(folder.glob("members/*/checkpoint*"))
+        if len(begun) > killed:
+            two_workers.kill_worker()
+            killed += 1
+        time.sleep(0.2)
+    _, said = process.communicate(timeout=400)
+    assert process.returncode == 0, said[-3000:]
+    assert killed
+    for name in ("predictions.csv", "predictions_slices.csv"):
+        assert (folder / name).read_bytes() == (finished / name).read_bytes(), name
+
+
+@pytest.mark.slow
+def test_two_workers_prepare_the_bytes_of_the_local_pool(two_workers, tmp_path):
+    table = write_study(tmp_path / "study")
+    flags = (
+        "--config=configs/cp_ct.py",
+        "--config.prepare.registration=none",
+        "--config.prepare.inplane_spacing_mm=7.0",
+        "--config.prepare.slice_spacing_mm=36.0",
+        "--config.prepare.patch_px=32",
+        "--config.prepare.store_px=40",
+        f"--manifest={table}",
+    )
+    alone, dealt = tmp_path / "alone", tmp_path / "dealt"
+    assert run("data_prep.build", *flags, f"--out={alone}").returncode == 0
+    process = subprocess.Popen(
+        command(
+            "data_prep.build",
+            *flags,
+            f"--out={dealt}",
+            f"--scheduler={two_workers.file}",
+        ),
+        cwd=ROOT,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while process.poll() is None and not list(dealt.glob(".parts/*.npz")):
+        time.sleep(0.05)
+    two_workers.kill_worker()
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said[-3000:]
+    assert content(alone) == content(dealt)
