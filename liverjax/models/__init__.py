@@ -19,6 +19,10 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
+OPTIONS = ("drop_path", "dropout", "dtype", "image_size", "width")
+"""What an architecture may leave open; each has those that it takes."""
+
+
 def make(name: str, *, num_outputs: int, **options: Any) -> nn.Module:
     """The network ``name``: a Linen module without parameters yet.
 
@@ -30,8 +34,10 @@ def make(name: str, *, num_outputs: int, **options: Any) -> nn.Module:
     Args:
         name: A key of ``MODELS``.
         num_outputs: Numbers an image gets, at least 1.
-        **options: What the architecture leaves open, such as ``width`` or ``dtype``
-            (:class:`liverjax.models.resnet.ResNet`).
+        **options: What the architecture leaves open, of ``OPTIONS``: ``width``
+            (channels of the first stage, the others in proportion), ``dropout`` (before
+            the head), ``drop_path`` (stochastic depth), ``dtype`` (compute type),
+            ``image_size``. ``None`` is the published value.
 
     Raises:
         ValueError: If the name, an option or ``num_outputs`` is not a possible one; the
@@ -47,10 +53,11 @@ def make(name: str, *, num_outputs: int, **options: Any) -> nn.Module:
         )
     if num_outputs < 1:
         raise ValueError(f"num_outputs must be at least 1, got {num_outputs}")
+    options = {key: value for key, value in options.items() if value is not None}
     return MODELS[name](num_outputs=num_outputs, **options)
 
 
 def option_names(name: str) -> tuple[str, ...]:
-    """The options of the model ``name`` besides num_outputs, by alphabet."""
-    fixed = {"num_outputs", "name", "parent", "block", "depths"}
-    return tuple(sorted(set(inspect.signature(MODELS[name]).parameters) - fixed))
+    """The options of the model ``name``, by alphabet."""
+    taken = inspect.signature(MODELS[name]).parameters
+    return tuple(option for option in OPTIONS if option in taken)
