@@ -8,9 +8,33 @@ from typing import Any
 
 import flax.linen as nn
 
+from liverjax.models.convnext import (
+    convnext_base,
+    convnext_large,
+    convnext_small,
+    convnext_tiny,
+)
+from liverjax.models.mobilenet import (
+    mobilenet_v3_large,
+    mobilenet_v3_large_timm,
+    mobilenet_v3_large_xiaolai,
+    mobilenet_v3_small,
+    mobilenet_v3_small_timm,
+    mobilenet_v3_small_xiaolai,
+)
 from liverjax.models.resnet import resnet18, resnet34, resnet50, resnet101, resnet152
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
+    "convnext_tiny": convnext_tiny,
+    "convnext_small": convnext_small,
+    "convnext_base": convnext_base,
+    "convnext_large": convnext_large,
+    "mobilenet_v3_large": mobilenet_v3_large,
+    "mobilenet_v3_large_timm": mobilenet_v3_large_timm,
+    "mobilenet_v3_large_xiaolai": mobilenet_v3_large_xiaolai,
+    "mobilenet_v3_small": mobilenet_v3_small,
+    "mobilenet_v3_small_timm": mobilenet_v3_small_timm,
+    "mobilenet_v3_small_xiaolai": mobilenet_v3_small_xiaolai,
     "resnet18": resnet18,
     "resnet34": resnet34,
     "resnet50": resnet50,

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+import liverjax.weights.convnext as convnext
+import liverjax.weights.mobilenet as mobilenet
 import liverjax.weights.resnet as resnet
 from liverjax.weights.naming import (
     Entry,
@@ -24,6 +26,8 @@ from liverjax.weights.naming import (
 _LOG = logging.getLogger(__name__)
 
 FAMILIES: dict[str, Family] = {
+    **convnext.FAMILIES,
+    **mobilenet.FAMILIES,
     **dict.fromkeys(resnet.DEPTHS, resnet.FAMILY),
 }
 """The family of each architecture whose weights can be read."""
