@@ -23,6 +23,7 @@ from liverjax.models.mobilenet import (
     mobilenet_v3_small_xiaolai,
 )
 from liverjax.models.resnet import resnet18, resnet34, resnet50, resnet101, resnet152
+from liverjax.models.vgg import vgg16, vgg16_bn, vgg19, vgg19_bn
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "convnext_tiny": convnext_tiny,
@@ -40,6 +41,10 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "resnet50": resnet50,
     "resnet101": resnet101,
     "resnet152": resnet152,
+    "vgg16": vgg16,
+    "vgg16_bn": vgg16_bn,
+    "vgg19": vgg19,
+    "vgg19_bn": vgg19_bn,
 }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import liverjax.weights.convnext as convnext
 import liverjax.weights.mobilenet as mobilenet
 import liverjax.weights.resnet as resnet
+import liverjax.weights.vgg as vgg
 from liverjax.weights.naming import (
     Entry,
     Family,
@@ -29,6 +30,7 @@ FAMILIES: dict[str, Family] = {
     **convnext.FAMILIES,
     **mobilenet.FAMILIES,
     **dict.fromkeys(resnet.DEPTHS, resnet.FAMILY),
+    **vgg.FAMILIES,
 }
 """The family of each architecture whose weights can be read."""
 
