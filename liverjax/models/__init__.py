@@ -14,6 +14,7 @@ from liverjax.models.convnext import (
     convnext_small,
     convnext_tiny,
 )
+from liverjax.models.lfs import LFS
 from liverjax.models.mobilenet import (
     mobilenet_v3_large,
     mobilenet_v3_large_timm,
@@ -30,6 +31,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "convnext_small": convnext_small,
     "convnext_base": convnext_base,
     "convnext_large": convnext_large,
+    "lfs": LFS,
     "mobilenet_v3_large": mobilenet_v3_large,
     "mobilenet_v3_large_timm": mobilenet_v3_large_timm,
     "mobilenet_v3_large_xiaolai": mobilenet_v3_large_xiaolai,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import liverjax.weights.convnext as convnext
+import liverjax.weights.lfs as lfs
 import liverjax.weights.mobilenet as mobilenet
 import liverjax.weights.resnet as resnet
 import liverjax.weights.vgg as vgg
@@ -28,6 +29,7 @@ _LOG = logging.getLogger(__name__)
 
 FAMILIES: dict[str, Family] = {
     **convnext.FAMILIES,
+    **lfs.FAMILIES,
     **mobilenet.FAMILIES,
     **dict.fromkeys(resnet.DEPTHS, resnet.FAMILY),
     **vgg.FAMILIES,
