@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 
 from liverjax.models.convnext import (
     convnext_base,
@@ -92,3 +95,29 @@ def option_names(name: str) -> tuple[str, ...]:
     """The options of the model ``name``, by alphabet."""
     taken = inspect.signature(MODELS[name]).parameters
     return tuple(option for option in OPTIONS if option in taken)
+
+
+def stages(
+    model: nn.Module, *, image_shape: tuple[int, int, int, int]
+) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the stages that the model shows, from the image to the head.
+
+    The stages themselves come from the model: ``model.apply(variables, images,
+    train=False, mutable=["features"])`` gives the logits and ``{"features": {name:
+    stage}}`` (:func:`liverjax.models.layers.stage.mark_stage`). Those of four axes are
+    maps, for Grad-CAM; the last, ``pooled``, is what the head sees.
+
+    Args:
+        model: As `make` gives it.
+        image_shape: Of the images to come, (b, h, w, c).
+    """
+    image, found = jax.ShapeDtypeStruct(image_shape, jnp.float32), {}
+    init = functools.partial(model.init, train=False)
+    born = jax.eval_shape(init, jax.random.key(0), image)
+
+    def show(variables: Any, image: Any) -> None:
+        shown = model.apply(variables, image, train=False, mutable=["features"])[1]
+        found.update({name: x.shape for name, x in shown["features"].items()})
+
+    jax.eval_shape(show, born, image)
+    return found

@@ -175,6 +175,7 @@ class MobileNetV3(nn.Module):
     Attributes:
         num_outputs: Numbers an image gets; one output still has shape (b, 1).
         rows: Its blocks, a tuple of :mod:`liverjax.weights.mobilenet`.
+        hidden: Features before the head, for the published width.
         shortcuts: With :class:`ShortcutBlock` and a normalised hidden layer
             (xiaolai-sqlai/mobilenetv3), else torchvision's and timm's.
         eps: Of the normalisations: torchvision 1e-3, the others 1e-5.
@@ -191,6 +192,7 @@ class MobileNetV3(nn.Module):
 
     num_outputs: int
     rows: tuple[Row, ...] = plan.SMALL
+    hidden: int = 1024
     shortcuts: bool = False
     eps: float = 1e-3
     momentum: float = 0.01
@@ -228,24 +230,30 @@ class MobileNetV3(nn.Module):
         return _dense(self.num_outputs, name="head")(x)
 
     def _hidden(self, x: Array, *, train: bool) -> Array:
-        if not self.shortcuts:
-            wide = plan.hidden(self.rows, width=self.width)
-            return _dense(wide, name="hidden")(x)
-        wide = plan.scaled(plan.HIDDEN_XIAOLAI, width=self.width)
-        x = _dense(wide, use_bias=False, name="hidden")(x)
-        return BatchNorm(self.eps, self.momentum, name="hidden_bn")(x, train=train)
+        wide = plan.scaled(self.hidden, width=self.width)
+        x = _dense(wide, use_bias=not self.shortcuts, name="hidden")(x)
+        if self.shortcuts:
+            x = BatchNorm(self.eps, self.momentum, name="hidden_bn")(x, train=train)
+        return x
 
 
 _dense = functools.partial(nn.Dense, kernel_init=nn.initializers.normal(0.01))
-_timm = {"eps": 1e-5, "momentum": 0.1}
 
-mobilenet_v3_large = functools.partial(MobileNetV3, rows=plan.LARGE)
-mobilenet_v3_large_timm = functools.partial(mobilenet_v3_large, **_timm)
-mobilenet_v3_large_xiaolai = functools.partial(
-    MobileNetV3, rows=plan.LARGE_XIAOLAI, shortcuts=True, **_timm
+
+def _named(name: str, **options: Any) -> functools.partial[MobileNetV3]:
+    rows, hidden = plan.ROWS[name], plan.HIDDEN[name]
+    return functools.partial(MobileNetV3, rows=rows, hidden=hidden, **options)
+
+
+_FINE: dict[str, Any] = {"eps": 1e-5, "momentum": 0.1}
+
+mobilenet_v3_large = _named("mobilenet_v3_large")
+mobilenet_v3_large_timm = _named("mobilenet_v3_large_timm", **_FINE)
+mobilenet_v3_large_xiaolai = _named(
+    "mobilenet_v3_large_xiaolai", shortcuts=True, **_FINE
 )
-mobilenet_v3_small = functools.partial(MobileNetV3, rows=plan.SMALL)
-mobilenet_v3_small_timm = functools.partial(mobilenet_v3_small, **_timm)
-mobilenet_v3_small_xiaolai = functools.partial(
-    MobileNetV3, rows=plan.SMALL, shortcuts=True, **_timm
+mobilenet_v3_small = _named("mobilenet_v3_small")
+mobilenet_v3_small_timm = _named("mobilenet_v3_small_timm", **_FINE)
+mobilenet_v3_small_xiaolai = _named(
+    "mobilenet_v3_small_xiaolai", shortcuts=True, **_FINE
 )

@@ -100,9 +100,15 @@ ROWS = {
     "mobilenet_v3_small_timm": SMALL,
     "mobilenet_v3_small_xiaolai": SMALL,
 }
-_HIDDEN = {SMALL: 1024, LARGE: 1280}
-HIDDEN_XIAOLAI = 1280
-"""Channels before the head in xiaolai-sqlai's form."""
+HIDDEN = {
+    "mobilenet_v3_large": 1280,
+    "mobilenet_v3_large_timm": 1280,
+    "mobilenet_v3_large_xiaolai": 1280,
+    "mobilenet_v3_small": 1024,
+    "mobilenet_v3_small_timm": 1024,
+    "mobilenet_v3_small_xiaolai": 1280,
+}
+"""Features before the head, for the published stem."""
 
 
 def rounded(channels: float | int) -> int:
@@ -134,11 +140,6 @@ def blocks(rows: tuple[Row, ...], *, width: int) -> list[Block]:
     return found
 
 
-def hidden(rows: tuple[Row, ...], *, width: int) -> int:
-    """Channels before the head in torchvision's and timm's form."""
-    return scaled(_HIDDEN[rows], width=width)
-
-
 def _torchvision(name: str, sizes: Sizes) -> list[Entry]:
     rows = ROWS[name]
     stem = (sizes.width, sizes.in_channels, 3, 3)
@@ -163,7 +164,7 @@ def _torchvision(name: str, sizes: Sizes) -> list[Entry]:
             else:
                 names = f"{published}.fc1", f"{published}.fc2"
                 entries += _squeeze(*names, path, row.expanded)
-    last, wide = f"features.{number + 1}", hidden(rows, width=sizes.width)
+    last, wide = f"features.{number + 1}", scaled(HIDDEN[name], width=sizes.width)
     inner = 6 * blocks(rows, width=sizes.width)[-1].row.out
     entries += _normed(f"{last}.0", f"{last}.1", "conv_last", (inner, inner // 6, 1, 1))
     entries += weighted("classifier.0", "hidden", (wide, inner), bias=True)
@@ -193,7 +194,7 @@ def _timm(name: str, sizes: Sizes) -> list[Entry]:
         names = f"{under}.conv_pw{'l' * expands}", f"{under}.bn{2 + expands}"
         shape = (row.out, row.expanded, 1, 1)
         entries += _normed(*names, f"{ours}/project", shape)
-    last, wide = f"blocks.{group + 1}.0", hidden(rows, width=sizes.width)
+    last, wide = f"blocks.{group + 1}.0", scaled(HIDDEN[name], width=sizes.width)
     inner = 6 * blocks(rows, width=sizes.width)[-1].row.out
     entries += _normed(
         f"{last}.conv", f"{last}.bn1", "conv_last", (inner, inner // 6, 1, 1)
@@ -210,7 +211,7 @@ def _xiaolai(name: str, sizes: Sizes) -> list[Entry]:
     for number, block in enumerate(blocks(rows, width=sizes.width), start=1):
         entries += _xiaolai_block(block, f"bneck.{number - 1}", f"block{number}")
     inner = 6 * blocks(rows, width=sizes.width)[-1].row.out
-    wide = scaled(HIDDEN_XIAOLAI, width=sizes.width)
+    wide = scaled(HIDDEN[name], width=sizes.width)
     entries += _normed("conv2", "bn2", "conv_last", (inner, inner // 6, 1, 1))
     entries += weighted("linear3", "hidden", (wide, inner), bias=False)
     entries += batch_norm("bn3", "hidden_bn", wide)
