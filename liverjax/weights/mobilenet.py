@@ -140,32 +140,37 @@ def blocks(rows: tuple[Row, ...], *, width: int) -> list[Block]:
     return found
 
 
+def torchvision_block(block: Block, under: str, ours: str) -> list[Entry]:
+    """The entries of a block called ``under`` there and ``ours`` here."""
+    row, entries = block.row, []
+    layers = [
+        ("depthwise", (row.expanded, 1, row.kernel, row.kernel)),
+        ("project", (row.out, row.expanded, 1, 1)),
+    ]
+    if row.expanded != block.inputs:
+        layers.insert(0, ("expand", (row.expanded, block.inputs, 1, 1)))
+    if row.squeezed:
+        layers.insert(-1, ("squeeze", ()))
+    for place, (part, shape) in enumerate(layers):
+        published = f"{under}.block.{place}"
+        if shape:
+            names = f"{published}.0", f"{published}.1"
+            entries += _normed(*names, f"{ours}/{part}", shape)
+        else:
+            names = f"{published}.fc1", f"{published}.fc2"
+            entries += _squeeze(*names, ours, row.expanded)
+    return entries
+
+
 def _torchvision(name: str, sizes: Sizes) -> list[Entry]:
     rows = ROWS[name]
     stem = (sizes.width, sizes.in_channels, 3, 3)
     entries = _normed("features.0.0", "features.0.1", "conv_stem", stem)
-    number = 0
-    for number, block in enumerate(blocks(rows, width=sizes.width), start=1):
-        row, ours = block.row, f"block{number}"
-        layers = [
-            (f"{ours}/depthwise", (row.expanded, 1, row.kernel, row.kernel)),
-            (f"{ours}/project", (row.out, row.expanded, 1, 1)),
-        ]
-        if row.expanded != block.inputs:
-            shape = (row.expanded, block.inputs, 1, 1)
-            layers.insert(0, (f"{ours}/expand", shape))
-        if row.squeezed:
-            layers.insert(-1, (ours, ()))
-        for place, (path, shape) in enumerate(layers):
-            published = f"features.{number}.block.{place}"
-            if shape:
-                names = f"{published}.0", f"{published}.1"
-                entries += _normed(*names, path, shape)
-            else:
-                names = f"{published}.fc1", f"{published}.fc2"
-                entries += _squeeze(*names, path, row.expanded)
-    last, wide = f"features.{number + 1}", scaled(HIDDEN[name], width=sizes.width)
-    inner = 6 * blocks(rows, width=sizes.width)[-1].row.out
+    found = blocks(rows, width=sizes.width)
+    for number, block in enumerate(found, start=1):
+        entries += torchvision_block(block, f"features.{number}", f"block{number}")
+    last, wide = f"features.{len(found) + 1}", scaled(HIDDEN[name], width=sizes.width)
+    inner = 6 * found[-1].row.out
     entries += _normed(f"{last}.0", f"{last}.1", "conv_last", (inner, inner // 6, 1, 1))
     entries += weighted("classifier.0", "hidden", (wide, inner), bias=True)
     head = (sizes.num_outputs, wide)

@@ -44,6 +44,7 @@ def test_the_check_goes_on_where_it_stopped(tmp_path, monkeypatch):
     assert len(json.loads(path.read_text())["lfs"]) == 3
 
 
+@pytest.mark.slow
 def test_steps_of_training_and_inference_can_be_raced():
     steps = bench.our_steps("lfs", batch=1, size_px=16, bfloat16=False)
     found = bench.race(steps, batch=1, seconds=0.01)

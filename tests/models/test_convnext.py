@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import pytest
 
+from liverjax.models.convnext import ConvNeXtBlock
+from liverjax.weights import FAMILIES
+from liverjax.weights.naming import Sizes
+from tests.models.blocks import check_block, inside
 from tests.models.references import (
     Reference,
     check_gradients,
@@ -28,6 +33,19 @@ REFERENCES = (
     _reference("convnext_base.facebook", "facebook"),
 )
 _each = pytest.mark.parametrize("reference", REFERENCES, ids=lambda r: r.file)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_block_is_torchvisions(shared, dtype):
+    sizes = Sizes(width=16, in_channels=3, num_outputs=3)
+    entries = FAMILIES["convnext_tiny"].tables["torchvision"]("convnext_tiny", sizes)
+    entries = inside(entries, published="features.1.0.", ours="stage1_0")
+
+    def apply(variables, x):
+        y = ConvNeXtBlock().apply(variables, jnp.moveaxis(x, 1, -1), train=False)
+        return jnp.moveaxis(y, -1, 1)
+
+    check_block(shared, "convnext_block", entries, apply, dtype)
 
 
 @_each

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from liverjax.models import mobilenet
+from liverjax.weights import mobilenet as plan
+from tests.models.blocks import check_block, inside
 from tests.models.references import (
     Reference,
     check_gradients,
@@ -74,6 +76,21 @@ def as_pytorch_differentiates(monkeypatch):
 
 
 _each = pytest.mark.parametrize("reference", REFERENCES, ids=lambda r: r.file)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.usefixtures("as_pytorch_differentiates")
+def test_a_block_is_torchvisions(shared, dtype):
+    block = plan.Block(16, plan.Row(5, 64, 16, True, True, 1), 0, 0)
+    entries = plan.torchvision_block(block, "x", "x")
+    entries = inside(entries, published="x.", ours="x")
+
+    def apply(variables, x):
+        module = mobilenet.InvertedBlock(block, eps=1e-3, momentum=0.01)
+        y = module.apply(variables, jnp.moveaxis(x, 1, -1), train=False)
+        return jnp.moveaxis(y, -1, 1)
+
+    check_block(shared, "squeeze_excitation", entries, apply, dtype)
 
 
 @_each
