@@ -63,7 +63,8 @@ def get_config(variant: str = "") -> ConfigDict:
     config.model.pretrained = "imagenet"
     config.model.weights_dir = "weights"
     config.model.compute_dtype = "float32"
-    config.model.options = ConfigDict({"width": 64, "dropout": 0.0})
+    options = config.model.options = ConfigDict({"dropout": 0.0})
+    options.width = config_dict.placeholder(int)  # None: the published one
 
     split = config.split = ConfigDict()
     split.folds = 10

@@ -188,7 +188,7 @@ def _training_line(records: int, *, study: StudyConfig, cores: int) -> str:
         seeds=train.seeds * trials,
         epochs=train.epochs,
         patch_px=study.prepare.patch_px,
-        width=int(study.model.options.get("width", 64)),
+        width=int(study.model.options.get("width") or 64),
         cores=cores,
     )
     return (

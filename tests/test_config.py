@@ -36,7 +36,7 @@ def test_the_papers_numbers_stand_in_the_default():
     assert (study.prepare.patch_px, study.prepare.slice_range) == (224, (0.2, 0.8))
     assert (study.split.folds, study.train.epochs) == (10, 20)
     assert (study.train.learning_rate, study.train.l2) == (5e-4, 1e-3)
-    assert (study.model.name, study.model.options["width"]) == ("resnet18", 64)
+    assert (study.model.name, study.model.options["width"]) == ("resnet18", None)
 
 
 def change(path: str, value: object) -> dict:

@@ -2,21 +2,59 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 
+from liverjax.models.convnext import (
+    convnext_base,
+    convnext_large,
+    convnext_small,
+    convnext_tiny,
+)
+from liverjax.models.lfs import LFS
+from liverjax.models.mobilenet import (
+    mobilenet_v3_large,
+    mobilenet_v3_large_timm,
+    mobilenet_v3_large_xiaolai,
+    mobilenet_v3_small,
+    mobilenet_v3_small_timm,
+    mobilenet_v3_small_xiaolai,
+)
 from liverjax.models.resnet import resnet18, resnet34, resnet50, resnet101, resnet152
+from liverjax.models.vgg import vgg16, vgg16_bn, vgg19, vgg19_bn
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
+    "convnext_tiny": convnext_tiny,
+    "convnext_small": convnext_small,
+    "convnext_base": convnext_base,
+    "convnext_large": convnext_large,
+    "lfs": LFS,
+    "mobilenet_v3_large": mobilenet_v3_large,
+    "mobilenet_v3_large_timm": mobilenet_v3_large_timm,
+    "mobilenet_v3_large_xiaolai": mobilenet_v3_large_xiaolai,
+    "mobilenet_v3_small": mobilenet_v3_small,
+    "mobilenet_v3_small_timm": mobilenet_v3_small_timm,
+    "mobilenet_v3_small_xiaolai": mobilenet_v3_small_xiaolai,
     "resnet18": resnet18,
     "resnet34": resnet34,
     "resnet50": resnet50,
     "resnet101": resnet101,
     "resnet152": resnet152,
+    "vgg16": vgg16,
+    "vgg16_bn": vgg16_bn,
+    "vgg19": vgg19,
+    "vgg19_bn": vgg19_bn,
 }
+
+
+OPTIONS = ("drop_path", "dropout", "dtype", "image_size", "width")
+"""What an architecture may leave open; each has those that it takes."""
 
 
 def make(name: str, *, num_outputs: int, **options: Any) -> nn.Module:
@@ -30,8 +68,10 @@ def make(name: str, *, num_outputs: int, **options: Any) -> nn.Module:
     Args:
         name: A key of ``MODELS``.
         num_outputs: Numbers an image gets, at least 1.
-        **options: What the architecture leaves open, such as ``width`` or ``dtype``
-            (:class:`liverjax.models.resnet.ResNet`).
+        **options: What the architecture leaves open, of ``OPTIONS``: ``width``
+            (channels of the first stage, the others in proportion), ``dropout`` (before
+            the head), ``drop_path`` (stochastic depth), ``dtype`` (compute type),
+            ``image_size``. ``None`` is the published value.
 
     Raises:
         ValueError: If the name, an option or ``num_outputs`` is not a possible one; the
@@ -47,10 +87,37 @@ def make(name: str, *, num_outputs: int, **options: Any) -> nn.Module:
         )
     if num_outputs < 1:
         raise ValueError(f"num_outputs must be at least 1, got {num_outputs}")
+    options = {key: value for key, value in options.items() if value is not None}
     return MODELS[name](num_outputs=num_outputs, **options)
 
 
 def option_names(name: str) -> tuple[str, ...]:
-    """The options of the model ``name`` besides num_outputs, by alphabet."""
-    fixed = {"num_outputs", "name", "parent", "block", "depths"}
-    return tuple(sorted(set(inspect.signature(MODELS[name]).parameters) - fixed))
+    """The options of the model ``name``, by alphabet."""
+    taken = inspect.signature(MODELS[name]).parameters
+    return tuple(option for option in OPTIONS if option in taken)
+
+
+def stages(
+    model: nn.Module, *, image_shape: tuple[int, int, int, int]
+) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the stages that the model shows, from the image to the head.
+
+    The stages themselves come from the model: ``model.apply(variables, images,
+    train=False, mutable=["features"])`` gives the logits and ``{"features": {name:
+    stage}}`` (:func:`liverjax.models.layers.stage.mark_stage`). Those of four axes are
+    maps, for Grad-CAM; the last, ``pooled``, is what the head sees.
+
+    Args:
+        model: As `make` gives it.
+        image_shape: Of the images to come, (b, h, w, c).
+    """
+    image, found = jax.ShapeDtypeStruct(image_shape, jnp.float32), {}
+    init = functools.partial(model.init, train=False)
+    born = jax.eval_shape(init, jax.random.key(0), image)
+
+    def show(variables: Any, image: Any) -> None:
+        shown = model.apply(variables, image, train=False, mutable=["features"])[1]
+        found.update({name: x.shape for name, x in shown["features"].items()})
+
+    jax.eval_shape(show, born, image)
+    return found

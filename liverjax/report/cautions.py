@@ -59,12 +59,18 @@ def _of_config(config: Mapping[str, Any]) -> list[str]:
     found = []
     model, cohort = config.get("model") or {}, config.get("cohort") or {}
     width = (model.get("options") or {}).get("width")
+    resnet = str(model.get("name")).startswith("resnet")
     if cohort.get("phantom"):
         found.append(
             "Synthetic cohort: the images are drawn by a program. The numbers show "
             "that the software works, not that anything is seen in patients."
         )
-    if isinstance(width, int) and width < _FULL_WIDTH:
+    if isinstance(width, int) and not resnet:
+        found.append(
+            f"The network's first stage was set to {width} channels, not left at its "
+            "published width."
+        )
+    elif isinstance(width, int) and width < _FULL_WIDTH:
         found.append(
             f"The network has {width}/{_FULL_WIDTH} of its published width: a demo, "
             "not the paper's network."

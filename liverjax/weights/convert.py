@@ -8,7 +8,11 @@ from typing import Any
 
 import numpy as np
 
+import liverjax.weights.convnext as convnext
+import liverjax.weights.lfs as lfs
+import liverjax.weights.mobilenet as mobilenet
 import liverjax.weights.resnet as resnet
+import liverjax.weights.vgg as vgg
 from liverjax.weights.naming import (
     Entry,
     Family,
@@ -23,7 +27,13 @@ from liverjax.weights.naming import (
 
 _LOG = logging.getLogger(__name__)
 
-FAMILIES: dict[str, Family] = dict.fromkeys(resnet.DEPTHS, resnet.FAMILY)
+FAMILIES: dict[str, Family] = {
+    **convnext.FAMILIES,
+    **lfs.FAMILIES,
+    **mobilenet.FAMILIES,
+    **dict.fromkeys(resnet.DEPTHS, resnet.FAMILY),
+    **vgg.FAMILIES,
+}
 """The family of each architecture whose weights can be read."""
 
 _ANY = Sizes(width=1, in_channels=1, num_outputs=1)
@@ -72,7 +82,7 @@ def convert(name: str, tensors: Tensors) -> Variables:
 
 
 def export(
-    name: str, variables: Mapping[str, Any], *, scheme: str = "torchvision"
+    name: str, variables: Mapping[str, Any], *, scheme: str | None = None
 ) -> dict[str, np.ndarray]:
     """The published names and arrays of ``variables``, in published order.
 
@@ -81,13 +91,14 @@ def export(
     Args:
         name: A key of ``FAMILIES``.
         variables: All collections of that architecture.
-        scheme: Whose names to use; torchvision's fit timm's ResNets too.
+        scheme: Whose names to use; ``None`` is the family's first.
 
     Raises:
         WeightsError: If architecture or scheme is unknown, or variables are missing,
             surplus or of another shape; all are named.
     """
     family, flat = _family(name), flatten(variables)
+    scheme = scheme or next(iter(family.tables))
     if scheme not in family.tables:
         known = ", ".join(family.tables)
         raise WeightsError(f"{name} has no naming scheme {scheme!r}; known: {known}")
@@ -105,9 +116,11 @@ def export(
         if not entry.path:
             exported[entry.name] = np.zeros(entry.shape, np.int64)
         elif entry.path in flat:
-            exported[entry.name] = entry.to_tensor(flat[entry.path])
-            if exported[entry.name].shape != entry.shape:
-                problems.append(f"{entry.path} has shape {flat[entry.path].shape}")
+            shape = flat[entry.path].shape
+            if shape == entry.variable_shape:
+                exported[entry.name] = entry.to_tensor(flat[entry.path])
+            else:
+                problems.append(f"{entry.path} has shape {shape}")
     if problems:
         raise WeightsError(f"variables of {name}: {'; '.join(problems)}")
     return exported

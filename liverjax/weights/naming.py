@@ -31,29 +31,81 @@ class Entry:
         path: Variable, such as ``params/layer1_0/conv1/kernel``; empty for a counter
             that has no use here (exported as zero, not required in a file).
         axes: Where our axes stand in the published tensor; empty keeps their order.
+        view: Shape as which the published tensor is seen before its axes change
+            places; empty is ``shape``.
+        joined: Shape of the variable where that is not the exchanged one.
     """
 
     name: str
     shape: tuple[int, ...]
     path: str
     axes: tuple[int, ...] = ()
+    view: tuple[int, ...] = ()
+    joined: tuple[int, ...] = ()
+
+    @property
+    def variable_shape(self) -> tuple[int, ...]:
+        """Shape of the variable."""
+        return self.joined or self._exchanged
+
+    @property
+    def _exchanged(self) -> tuple[int, ...]:
+        seen = self.view or self.shape
+        return tuple(seen[axis] for axis in self.axes) if self.axes else seen
 
     def to_variable(self, tensor: np.ndarray) -> np.ndarray:
         """The published tensor with our order of axes, float32."""
         tensor = np.asarray(tensor).astype(np.float32, copy=False)
-        return np.ascontiguousarray(tensor.transpose(self.axes or None))
+        tensor = tensor.reshape(self.view or self.shape)
+        tensor = tensor.transpose(self.axes or None).reshape(self.variable_shape)
+        return np.ascontiguousarray(tensor)
 
     def to_tensor(self, variable: np.ndarray) -> np.ndarray:
         """The variable with the published order of axes."""
         back = np.argsort(self.axes) if self.axes else None
-        return np.ascontiguousarray(np.asarray(variable).transpose(back))
+        variable = np.asarray(variable).reshape(self._exchanged)
+        return np.ascontiguousarray(variable.transpose(back).reshape(self.shape))
 
 
 CONV2D = (2, 3, 1, 0)
 """(out, in, h, w) to (h, w, in, out)."""
 
+CONV1D = (2, 1, 0)
+"""(out, in, w) to (w, in, out)."""
+
 LINEAR = (1, 0)
 """(out, in) to (in, out)."""
+
+_KERNEL_AXES = {2: LINEAR, 3: CONV1D, 4: CONV2D}
+
+
+def weighted(
+    published: str, ours: str, shape: tuple[int, ...], *, bias: bool
+) -> list[Entry]:
+    """The entries of a linear layer or convolution of published weight ``shape``."""
+    kernel = f"params/{ours}/kernel"
+    found = [Entry(f"{published}.weight", shape, kernel, _KERNEL_AXES[len(shape)])]
+    if bias:
+        found.append(Entry(f"{published}.bias", shape[:1], f"params/{ours}/bias"))
+    return found
+
+
+def layer_norm(published: str, ours: str, width: int) -> list[Entry]:
+    """The entries of a normalisation with scale and bias."""
+    return [
+        Entry(f"{published}.weight", (width,), f"params/{ours}/scale"),
+        Entry(f"{published}.bias", (width,), f"params/{ours}/bias"),
+    ]
+
+
+def batch_norm(published: str, ours: str, width: int) -> list[Entry]:
+    """The entries of a normalisation that keeps statistics, its counter included."""
+    return [
+        *layer_norm(published, ours, width),
+        Entry(f"{published}.running_mean", (width,), f"batch_stats/{ours}/mean"),
+        Entry(f"{published}.running_var", (width,), f"batch_stats/{ours}/var"),
+        Entry(f"{published}.num_batches_tracked", (), ""),
+    ]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from liverjax.weights.naming import CONV2D, LINEAR, Entry, Family, Sizes
+from liverjax.weights.naming import Entry, Family, Sizes, batch_norm, weighted
 
 DEPTHS = {
     "resnet18": (2, 2, 2, 2),
@@ -18,8 +16,9 @@ _BASIC = ("resnet18", "resnet34")
 
 def table(name: str, sizes: Sizes) -> list[Entry]:
     """The entries of the architecture ``name``, in torchvision's order."""
-    entries = list(_conv("conv1", "conv1", (sizes.width, sizes.in_channels, 7, 7)))
-    entries += _norm("bn1", "bn1", sizes.width)
+    stem = (sizes.width, sizes.in_channels, 7, 7)
+    entries = weighted("conv1", "conv1", stem, bias=False)
+    entries += batch_norm("bn1", "bn1", sizes.width)
     inputs = sizes.width
     for stage, depth in enumerate(DEPTHS[name]):
         width = sizes.width * 2**stage
@@ -29,18 +28,17 @@ def table(name: str, sizes: Sizes) -> list[Entry]:
             outputs = layers[-1][0]
             for number, shape in enumerate(layers, start=1):
                 conv, norm = f"conv{number}", f"bn{number}"
-                entries += _conv(f"{published}.{conv}", f"{ours}/{conv}", shape)
-                entries += _norm(f"{published}.{norm}", f"{ours}/{norm}", shape[0])
+                names = f"{published}.{conv}", f"{ours}/{conv}"
+                entries += weighted(*names, shape, bias=False)
+                entries += batch_norm(f"{published}.{norm}", f"{ours}/{norm}", shape[0])
             if index == 0 and (stage > 0 or inputs != outputs):
                 down = f"{published}.downsample"
                 shape = (outputs, inputs, 1, 1)
-                entries += _conv(f"{down}.0", f"{ours}/downsample_conv", shape)
-                entries += _norm(f"{down}.1", f"{ours}/downsample_bn", outputs)
+                names = f"{down}.0", f"{ours}/downsample_conv"
+                entries += weighted(*names, shape, bias=False)
+                entries += batch_norm(f"{down}.1", f"{ours}/downsample_bn", outputs)
             inputs = outputs
-    shape = (sizes.num_outputs, inputs)
-    entries.append(Entry("fc.weight", shape, "params/fc/kernel", LINEAR))
-    entries.append(Entry("fc.bias", shape[:1], "params/fc/bias"))
-    return entries
+    return entries + weighted("fc", "fc", (sizes.num_outputs, inputs), bias=True)
 
 
 def _layers(name: str, *, inputs: int, width: int) -> list[tuple[int, ...]]:
@@ -49,18 +47,6 @@ def _layers(name: str, *, inputs: int, width: int) -> list[tuple[int, ...]]:
         return [(width, inputs, 3, 3), (width, width, 3, 3)]
     wide = 4 * width
     return [(width, inputs, 1, 1), (width, width, 3, 3), (wide, width, 1, 1)]
-
-
-def _conv(published: str, ours: str, shape: tuple[int, ...]) -> Iterator[Entry]:
-    yield Entry(f"{published}.weight", shape, f"params/{ours}/kernel", CONV2D)
-
-
-def _norm(published: str, ours: str, width: int) -> Iterator[Entry]:
-    yield Entry(f"{published}.weight", (width,), f"params/{ours}/scale")
-    yield Entry(f"{published}.bias", (width,), f"params/{ours}/bias")
-    yield Entry(f"{published}.running_mean", (width,), f"batch_stats/{ours}/mean")
-    yield Entry(f"{published}.running_var", (width,), f"batch_stats/{ours}/var")
-    yield Entry(f"{published}.num_batches_tracked", (), "")
 
 
 FAMILY = Family(

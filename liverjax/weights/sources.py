@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import pathlib
+import shutil
+import urllib.request
 
 from liverjax.errors import InputError
 from liverjax.weights.naming import WeightsError
@@ -18,9 +21,10 @@ class Source:
     """A published file of weights.
 
     Attributes:
-        repository: On the Hugging Face hub.
+        repository: On the Hugging Face hub, or the https address of a folder.
         file: In that repository.
         licence: As the repository names it.
+        sha256: How the file's checksum begins; empty where its publisher gives none.
         input_mean: Subtracted from images in [0, 1], red, green, blue.
         input_std: Then divided by.
     """
@@ -28,19 +32,55 @@ class Source:
     repository: str
     file: str = "model.safetensors"
     licence: str = "bsd-3-clause"
+    sha256: str = ""
     input_mean: tuple[float, ...] = IMAGENET_MEAN
     input_std: tuple[float, ...] = IMAGENET_STD
 
 
-# torchvision's first ImageNet-1k weights, as timm republishes them; their licence is
-# torchvision's. timm's names for these networks are torchvision's own.
+_TORCHVISION = "https://download.pytorch.org/models"
+_XIAOLAI = (
+    "https://raw.githubusercontent.com/xiaolai-sqlai/mobilenetv3/"
+    "1a7088358ec7f27d8917d5c32c9d1182ab79a711"
+)
+_APACHE = "apache-2.0"
+
+# Trained on ImageNet-1k. `tv_in1k`: torchvision's first weights, `fb_in1k`: those of
+# ConvNeXt's authors, as timm republishes them under the publisher's licence.
 SOURCES: dict[str, Source] = {
+    "convnext_base": Source("timm/convnext_base.fb_in1k", licence=_APACHE),
+    "convnext_large": Source("timm/convnext_large.fb_in1k", licence=_APACHE),
+    "convnext_small": Source("timm/convnext_small.fb_in1k", licence=_APACHE),
+    "convnext_tiny": Source("timm/convnext_tiny.fb_in1k", licence=_APACHE),
+    "mobilenet_v3_large": Source(
+        _TORCHVISION, "mobilenet_v3_large-8738ca79.pth", sha256="8738ca79"
+    ),
+    "mobilenet_v3_large_timm": Source(
+        "timm/mobilenetv3_large_100.ra_in1k", licence=_APACHE
+    ),
+    "mobilenet_v3_large_xiaolai": Source(
+        _XIAOLAI, "450_act3_mobilenetv3_large.pth", licence="mit"
+    ),
+    "mobilenet_v3_small": Source(
+        _TORCHVISION, "mobilenet_v3_small-047dcff4.pth", sha256="047dcff4"
+    ),
+    "mobilenet_v3_small_timm": Source(
+        "timm/mobilenetv3_small_100.lamb_in1k", licence=_APACHE
+    ),
+    "mobilenet_v3_small_xiaolai": Source(
+        _XIAOLAI, "450_act3_mobilenetv3_small.pth", licence="mit"
+    ),
     "resnet18": Source("timm/resnet18.tv_in1k"),
     "resnet34": Source("timm/resnet34.tv_in1k"),
     "resnet50": Source("timm/resnet50.tv_in1k"),
     "resnet101": Source("timm/resnet101.tv_in1k"),
     "resnet152": Source("timm/resnet152.tv_in1k"),
+    "vgg16": Source("timm/vgg16.tv_in1k"),
+    "vgg16_bn": Source("timm/vgg16_bn.tv_in1k"),
+    "vgg19": Source("timm/vgg19.tv_in1k"),
+    "vgg19_bn": Source("timm/vgg19_bn.tv_in1k"),
 }
+CACHE = pathlib.Path.home() / ".cache" / "liverjax"
+"""Where files from outside the hub are kept."""
 
 
 def find(name: str, *, weights_dir: str | os.PathLike[str]) -> pathlib.Path:
@@ -88,16 +128,33 @@ def locate(
 
 
 def download(name: str) -> pathlib.Path:
-    """The published file of ``name``, fetched into the hub's cache if need be.
+    """The published file of ``name``, fetched into a cache if need be.
+
+    The hub's own cache, or ``CACHE`` for files from elsewhere.
 
     Raises:
-        WeightsError: If none is known, huggingface_hub is not installed, or the hub
-            cannot be reached.
+        WeightsError: If none is known, huggingface_hub is not installed, or the file
+            cannot be reached or is not the published one.
     """
     if name not in SOURCES:
         known = ", ".join(SOURCES)
         raise WeightsError(f"no published weights known for {name!r}; known: {known}")
     source = SOURCES[name]
+    fetch = _from_address if "://" in source.repository else _from_hub
+    try:
+        path = fetch(source)
+    except WeightsError:
+        raise
+    except Exception as error:  # the hub's client raises what its transport raises
+        raise WeightsError(
+            f"{source.file} of {source.repository} could not be fetched "
+            f"({str(error).splitlines()[0]}); on a machine without network give the "
+            "file as --source"
+        ) from error
+    return path
+
+
+def _from_hub(source: Source) -> pathlib.Path:
     try:
         import huggingface_hub
     except ImportError:
@@ -105,12 +162,31 @@ def download(name: str) -> pathlib.Path:
             "--download needs huggingface_hub: `pip install huggingface_hub`, or fetch "
             f"{source.file} of {source.repository} by hand and give it as --source"
         ) from None
-    try:
-        fetched = huggingface_hub.hf_hub_download(source.repository, source.file)
-    except Exception as error:  # the hub's client raises what its transport raises
-        raise WeightsError(
-            f"{source.file} of {source.repository} could not be fetched "
-            f"({str(error).splitlines()[0]}); on a machine without network give the "
-            "file as --source"
-        ) from error
+    fetched = huggingface_hub.hf_hub_download(source.repository, source.file)
     return pathlib.Path(fetched)
+
+
+def _from_address(source: Source) -> pathlib.Path:
+    """One file by https, whole or not at all."""
+    path, address = CACHE / source.file, f"{source.repository}/{source.file}"
+    if path.is_file():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with (
+            urllib.request.urlopen(address, timeout=60) as reply,
+            unfinished.open("wb") as file,
+        ):
+            shutil.copyfileobj(reply, file)
+        with unfinished.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if not digest.startswith(source.sha256):
+            raise WeightsError(
+                f"{address} is not the published file: its sha256 is {digest}, "
+                f"expected {source.sha256}..."
+            )
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path

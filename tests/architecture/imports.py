@@ -84,7 +84,7 @@ LEVELS = {
     "liverjax.phantom": 2,
     "liverjax.losses": 3,
     "liverjax.models": 3,
-    "liverjax.weights": 4,
+    "liverjax.weights": 3,
     "liverjax.tasks": 5,
     "liverjax.data": 5,
     "liverjax.train": 6,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import pathlib
 from collections.abc import Iterable
 from typing import Any
@@ -17,29 +18,55 @@ import numpy as np
 HERE = pathlib.Path(__file__).parent
 
 
+_CHUNK = 1 << 20
+_A_LOGS, _SKIPS = ("A_log", "A_b_log", "A_logs"), ("D", "D_b", "Ds")
+_STEP_BIASES = ("dt_projs_bias", "dt_proj.bias", "dt_proj_b.bias")
+_LAYER_SCALES = ("layer_scale", "gamma", "gamma_1", "gamma_2")
+
+
 def draws(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Numbers of mean 0 and variance 1, a function of ``name``; float64."""
+    return affine(name, shape, 0.0, 1.0, dtype=np.float64)
+
+
+def affine(
+    name: str, shape: tuple[int, ...], mean: float, std: float, dtype: Any = np.float32
+) -> np.ndarray:
+    """``mean + std * draws``, made in pieces, rounded once."""
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "little")
-    count = int(np.prod(shape, dtype=np.int64))
-    words = np.random.Philox(key=key).random_raw(count)
-    total = sum((words >> np.uint64(16 * i)) & np.uint64(0xFFFF) for i in range(4))
-    return ((total.astype(np.float64) - 131070) * 2.6429e-5).reshape(shape)
+    bits, found = np.random.Philox(key=key), np.empty(math.prod(shape), dtype)
+    for start in range(0, found.size, _CHUNK):
+        words = bits.random_raw(min(_CHUNK, found.size - start))
+        parts = ((words >> np.uint64(16 * i)) & np.uint64(0xFFFF) for i in range(4))
+        n = (sum(parts).astype(np.float64) - 131070) * 2.6429e-5
+        found[start : start + n.size] = mean + std * n
+    return found.reshape(shape)
 
 
 def tensor(name: str, shape: tuple[int, ...], dtype: str, gain: float) -> np.ndarray:
     """The published tensor called ``name``."""
     if dtype == "int64":
         return np.zeros(shape, np.int64)
-    n, leaf = draws(name, shape), name.rpartition(".")[2]
+    leaf = name.rpartition(".")[2]
     if leaf == "running_var":
-        value = (1 + 0.1 * n) ** 2
-    elif leaf in ("bias", "running_mean"):
-        value = 0.1 * n
-    elif len(shape) == 1:
-        value = 1 + 0.1 * n
-    else:
-        value = gain / np.sqrt(np.prod(shape[1:])) * n
-    return value.astype(np.float32)
+        return ((1 + 0.1 * draws(name, shape)) ** 2).astype(np.float32)
+    if leaf in _A_LOGS:
+        index = np.broadcast_to(np.arange(shape[-1], dtype=np.float64), shape)
+        return (0.18 * index + 0.1 * draws(name, shape)).astype(np.float32)
+    if leaf in _SKIPS:
+        return affine(name, shape, 1.0, 0.1)
+    if name.endswith(_STEP_BIASES):
+        return affine(name, shape, -4.0, 1.0)
+    if leaf in _LAYER_SCALES:
+        return affine(name, shape, 0.5, 0.1)
+    if leaf in ("pos_embed", "cls_token"):
+        return affine(name, shape, 0.0, 0.5)
+    if leaf in ("bias", "running_mean"):
+        return affine(name, shape, 0.0, 0.1)
+    if len(shape) == 1:
+        return affine(name, shape, 1.0, 0.1)
+    inputs = shape[-1] if leaf.endswith("_weight") else math.prod(shape[1:])
+    return affine(name, shape, 0.0, gain / np.sqrt(float(inputs)))
 
 
 def tensors(listing: Iterable[Any], *, gain: float = 1.0) -> dict[str, np.ndarray]:
@@ -62,12 +89,14 @@ def target(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def corners(x: np.ndarray) -> np.ndarray:
-    """First, middle and last rows and columns of the first image, 8 channels."""
+    """First, middle and last rows and columns of the first image, 8 channels.
+
+    Of tokens (b, n, c) the first, middle and last; of vectors (b, c) the channels.
+    """
     first = np.asarray(x)[0]
-    if first.ndim == 1:
-        return first[:8]
-    rows, columns = ([0, n // 2, n - 1] for n in first.shape[:2])
-    return first[rows][:, columns][..., :8]
+    for axis, length in enumerate(first.shape[:-1]):
+        first = first.take([0, length // 2, length - 1], axis=axis)
+    return first[..., :8]
 
 
 def error(ours: Any, reference: np.ndarray) -> float:

@@ -74,6 +74,21 @@ _CASES = {
         (3, 3, 1, 8),
         {"strides": 2, "padding": 1, "groups": 4},
     ),
+    "depthwise_of_large_taps": (
+        (2, 6, 7, 4),
+        (7, 7, 1, 4),
+        {"strides": 1, "padding": 3, "groups": 4},
+    ),
+    "depthwise_by_uneven_edges": (
+        (2, 9, 8, 4),
+        (3, 3, 1, 4),
+        {"strides": 1, "padding": ((0, 3), (1, 2)), "dilation": 2, "groups": 4},
+    ),
+    "depthwise_of_much_padding": (
+        (2, 5, 6, 4),
+        (3, 3, 1, 4),
+        {"strides": 1, "padding": 4, "groups": 4},
+    ),
     "two_groups": (
         (2, 9, 8, 4),
         (3, 3, 2, 6),

@@ -11,6 +11,7 @@ from jax import lax
 
 from liverjax.models import make
 from liverjax.models.layers.conv import conv
+from tests.models.families import SMALLEST, small
 from tests.models.hlo import count_convolutions, slow_convolutions
 
 
@@ -71,21 +72,21 @@ def test_a_window_larger_than_its_image_counts_as_slow():
     assert slow_convolutions(text)
 
 
-def _step_text(width: int) -> str:
-    model = make("resnet18", num_outputs=1, width=width)
-    image, target = jnp.ones((16, 80, 80, 3)), jnp.ones((16, 1))
+def _step_text(model, size) -> str:
+    image, target = jnp.ones((16, size, size, 3)), jnp.ones((16, 1))
     variables = jax.eval_shape(
         lambda key: model.init(key, image, train=False), jax.random.key(0)
     )
     variables = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), variables)
-    stats = variables["batch_stats"]
+    stats = {key: value for key, value in variables.items() if key != "params"}
 
     def objective(params, image, target):
         logits, _ = model.apply(
-            {"params": params, "batch_stats": stats},
+            {"params": params, **stats},
             image,
             train=True,
             mutable=["batch_stats"],
+            rngs={"dropout": jax.random.key(0)},
         )
         return jnp.square(logits - target).mean()
 
@@ -93,7 +94,16 @@ def _step_text(width: int) -> str:
 
 
 def test_a_quarter_wide_resnet18_trains_without_slow_convolutions():
-    text = _step_text(width=16)
+    text = _step_text(make("resnet18", num_outputs=1, width=16), 80)
     # At least the forward convolutions that are not matrix products.
     assert count_convolutions(text) >= 20
+    assert slow_convolutions(text) == []
+
+
+@pytest.mark.parametrize(
+    "name", sorted({*SMALLEST} - {"resnet", "mobilenet_shortcuts"})
+)
+def test_each_family_trains_without_slow_convolutions(name):
+    text = _step_text(small(name), 64)
+    assert count_convolutions(text) >= 1
     assert slow_convolutions(text) == []

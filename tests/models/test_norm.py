@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from liverjax.models.layers.norm import BatchNorm, _normalised
+from liverjax.models.layers.norm import BatchNorm, LayerNorm, _normalised
 
 
 def _train(x, **options):
@@ -92,3 +93,30 @@ def test_a_sharded_batch_has_the_statistics_of_the_whole_batch():
 def test_one_value_a_channel_is_refused_in_training():
     with pytest.raises(ValueError, match="at least two values"):
         _train(jnp.zeros((1, 1, 1, 3)))
+
+
+def _layer_norm(x, **options):
+    layer = LayerNorm(**options)
+    return layer.apply(layer.init(jax.random.key(0), x), x)
+
+
+def test_layer_norm_equals_flax_with_slow_variance():
+    x = np.random.default_rng(0).standard_normal((2, 5, 3, 8)).astype(np.float32) + 3
+    flax_layer = nn.LayerNorm(epsilon=1e-5, use_fast_variance=False)
+    rng = np.random.default_rng(1)
+    params = {"scale": rng.standard_normal(8), "bias": rng.standard_normal(8)}
+    variables = {"params": jax.tree.map(jnp.float32, params)}
+    ours = LayerNorm(1e-5).apply(variables, jnp.asarray(x))
+    np.testing.assert_allclose(ours, flax_layer.apply(variables, x), atol=2e-6)
+
+
+def test_layer_norm_sees_its_epsilon():
+    x = jnp.asarray([[0.0, 0.002]])
+    np.testing.assert_allclose(_layer_norm(x, eps=3e-6)[0], [-0.5, 0.5], rtol=1e-5)
+
+
+def test_layer_norm_of_half_precision_has_single_statistics():
+    x = jnp.asarray([[256.0, 258.0] * 4], jnp.bfloat16)
+    y = _layer_norm(x, eps=1e-6)
+    assert y.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(y[0].astype(jnp.float32), [-1.0, 1.0] * 4)

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 from jax import lax
 
-from liverjax.models.layers.pool import average_pool, max_pool
+from liverjax.models.layers.pool import (
+    adaptive_average_pool,
+    average_pool,
+    max_pool,
+)
 
 
 def test_max_pool_equals_xla_reduce_window():
@@ -75,3 +79,27 @@ def test_average_pool_accumulates_half_precision_in_single():
 def test_a_window_that_does_not_fit_is_refused(pool, options):
     with pytest.raises(ValueError, match="does not fit"):
         pool(jnp.zeros((1, 4, 4, 1)), **options)
+
+
+def test_adaptive_windows_cover_the_image_as_pytorch_cuts_them():
+    x = jnp.arange(8, dtype=jnp.float32)[None, :, None, None].repeat(3, axis=2)
+    y = adaptive_average_pool(x, size=7)
+    # Windows of two rows each: 0-1, 1-2, ..., 6-7; three columns to seven: 0 or 0-1 ...
+    np.testing.assert_allclose(y[0, :, 0, 0], np.arange(7) + 0.5)
+    assert y.shape == (1, 7, 7, 1)
+
+
+def test_adaptive_pool_equals_windows_written_out():
+    x = np.random.default_rng(0).standard_normal((2, 6, 17, 3)).astype(np.float32)
+    y = np.asarray(adaptive_average_pool(jnp.asarray(x), size=7))
+    for i in range(7):
+        for j in range(7):
+            rows = slice(i * 6 // 7, -(-(i + 1) * 6 // 7))
+            columns = slice(j * 17 // 7, -(-(j + 1) * 17 // 7))
+            expected = x[:, rows, columns].mean((1, 2))
+            np.testing.assert_allclose(y[:, i, j], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_adaptive_pool_leaves_an_image_of_its_size_alone():
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((1, 7, 7, 2)), jnp.float32)
+    np.testing.assert_array_equal(adaptive_average_pool(x, size=7), x)

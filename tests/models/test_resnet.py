@@ -164,7 +164,7 @@ def test_initial_weights_are_torchvisions_kind():
 
 
 def test_unknown_models_and_options_name_the_known_ones():
-    with pytest.raises(ValueError, match=r"resnet19.*known are resnet18, resnet34"):
+    with pytest.raises(ValueError, match=r"resnet19.*known are .*resnet18, resnet34"):
         make("resnet19", num_outputs=1)
     with pytest.raises(ValueError, match=r"no option 'widht'.*dropout, dtype, width"):
         make("resnet18", num_outputs=1, widht=16)
@@ -174,6 +174,6 @@ def test_unknown_models_and_options_name_the_known_ones():
 
 def test_what_makes_an_architecture_is_no_option():
     for name in MODELS:
-        assert option_names(name) == ("dropout", "dtype", "width")
+        assert {*option_names(name)} >= {"dropout", "dtype", "width"}, name
     with pytest.raises(ValueError, match="no option 'depths'"):
         make("resnet18", num_outputs=1, depths=(1, 1, 1, 1))

@@ -9,10 +9,13 @@ from liverjax.weights.naming import Sizes
 from tests.models.parity import tensor
 
 
-def published(name: str = "resnet18", *, width: int = 4, num_outputs: int = 5):
-    """Tensors as torchvision names them, of a narrow network."""
+def published(
+    name: str = "resnet18", *, width: int = 4, num_outputs: int = 5, scheme: str = ""
+):
+    """Tensors as the family's first scheme (or ``scheme``) names them, narrow."""
     sizes = Sizes(width=width, in_channels=3, num_outputs=num_outputs)
-    entries = FAMILIES[name].tables["torchvision"](name, sizes)
+    tables = FAMILIES[name].tables
+    entries = tables[scheme or next(iter(tables))](name, sizes)
     return {
         e.name: tensor(e.name, e.shape, "float32" if e.path else "int64", 1.0)
         for e in entries

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 
@@ -7,7 +8,16 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from liverjax.weights import SOURCES, convert, download, load
+from liverjax.weights import (
+    FAMILIES,
+    SOURCES,
+    Source,
+    WeightsError,
+    convert,
+    download,
+    load,
+    sources,
+)
 from liverjax.weights.__main__ import main
 from liverjax.weights.naming import flatten
 from tests.weights.published import equal, published
@@ -76,15 +86,47 @@ def test_without_an_origin_the_command_explains_itself(tmp_path, capsys):
 
 
 def test_an_unknown_model_has_no_download():
-    with pytest.raises(ValueError, match="known: resnet18"):
-        download("vgg19")
+    with pytest.raises(ValueError, match=r"known: .*resnet18"):
+        download("vgg18")
+
+
+def _address(tmp_path, monkeypatch, sha256):
+    """A published file that is reached by its address, without a network."""
+    (tmp_path / "net.pth").write_bytes(b"weights")
+    folder = tmp_path.as_uri()
+    source = Source(folder, "net.pth", sha256=sha256)
+    monkeypatch.setitem(sources.SOURCES, "net", source)
+    monkeypatch.setattr(sources, "CACHE", tmp_path / "cache")
+
+
+def test_a_file_outside_the_hub_is_fetched_once_and_kept(tmp_path, monkeypatch):
+    _address(tmp_path, monkeypatch, hashlib.sha256(b"weights").hexdigest()[:8])
+    path = download("net")
+    assert path == tmp_path / "cache" / "net.pth"
+    (tmp_path / "net.pth").unlink()
+    assert download("net").read_bytes() == b"weights"
+
+
+def test_a_file_of_another_checksum_is_refused_and_not_kept(tmp_path, monkeypatch):
+    _address(tmp_path, monkeypatch, "0123abcd")
+    with pytest.raises(WeightsError, match="not the published file"):
+        download("net")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_an_address_that_cannot_be_reached_is_one_sentence(tmp_path, monkeypatch):
+    _address(tmp_path, monkeypatch, "")
+    (tmp_path / "net.pth").unlink()
+    with pytest.raises(WeightsError, match=r"net\.pth of file:.*could not be fetched"):
+        download("net")
 
 
 def test_every_source_names_a_file_a_licence_and_its_input_statistics():
+    assert {*SOURCES} <= {*FAMILIES}
     for source in SOURCES.values():
-        assert source.repository.startswith("timm/")
-        assert source.file.endswith(".safetensors")
-        assert source.licence == "bsd-3-clause"
+        assert source.repository.startswith(("timm/", "https://"))
+        assert source.file.endswith((".safetensors", ".pth"))
+        assert source.licence in {"apache-2.0", "bsd-3-clause", "mit"}
         assert np.shape(source.input_mean) == np.shape(source.input_std) == (3,)
 
 

@@ -32,10 +32,21 @@ def test_every_model_has_a_naming_table():
     assert set(FAMILIES) == set(MODELS)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
-def test_export_gives_back_every_bit_in_published_order(name):
-    tensors = published(name)
-    assert equal(export(name, convert(name, tensors)), tensors)
+_SCHEMES = [(name, scheme) for name in FAMILIES for scheme in FAMILIES[name].tables]
+
+
+@pytest.mark.parametrize(("name", "scheme"), _SCHEMES)
+def test_export_gives_back_every_bit_in_published_order(name, scheme):
+    tensors = published(name, scheme=scheme)
+    assert equal(export(name, convert(name, tensors), scheme=scheme), tensors)
+
+
+@pytest.mark.parametrize("name", [n for n, f in FAMILIES.items() if len(f.tables) > 1])
+def test_schemes_of_one_network_give_equal_variables(name):
+    variables = convert(name, published(name))
+    for scheme in FAMILIES[name].tables:
+        again = convert(name, export(name, variables, scheme=scheme))
+        assert equal(flatten(again), flatten(variables))
 
 
 def test_the_published_order_is_torchvisions():
@@ -139,8 +150,8 @@ def test_weights_of_another_architecture_are_refused():
         convert("resnet50", published("resnet18"))
     with pytest.raises(WeightsError, match="not weights of resnet18"):
         convert("resnet18", {"stem.weight": np.zeros((4, 3, 7, 7), np.float32)})
-    with pytest.raises(WeightsError, match=r"no naming table .*known are resnet18"):
-        convert("vgg19", published())
+    with pytest.raises(WeightsError, match=r"no naming table .*known are .*resnet18"):
+        convert("vgg18", published())
 
 
 def test_export_names_variables_that_are_missing_or_not_known():

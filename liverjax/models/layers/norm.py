@@ -1,4 +1,4 @@
-"""Batch normalisation with PyTorch's statistics."""
+"""Normalisation over batches, with PyTorch's statistics, and over channels."""
 
 from __future__ import annotations
 
@@ -67,6 +67,35 @@ class BatchNorm(nn.Module):
             factor = scale * lax.rsqrt(jnp.asarray(var.value) + self.eps)
             y = (_wide(x) - _spread(jnp.asarray(mean.value), x)) * _spread(factor, x)
             y += _spread(bias, x)
+        return y.astype(self.dtype or x.dtype)
+
+
+class LayerNorm(nn.Module):
+    """Each place's channels brought to mean 0 and variance 1, then scaled and shifted.
+
+    Parameters ``scale`` and ``bias`` are float32; the statistics are computed in
+    float32 whatever the input's type, by deviations from the mean.
+
+    Attributes:
+        eps: Added to the variance. No default: published networks differ, and float32
+            hardly shows a wrong one.
+        dtype: Type of the result; ``None`` is the input's.
+    """
+
+    eps: float
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b *space c"]) -> Float[Array, "b *space c"]:
+        """The normalised ``x``."""
+        channels = x.shape[-1:]
+        ones, zeros = nn.initializers.ones_init(), nn.initializers.zeros_init()
+        scale = jnp.asarray(self.param("scale", ones, channels, jnp.float32))
+        bias = jnp.asarray(self.param("bias", zeros, channels, jnp.float32))
+        wide = _wide(x)
+        centred = wide - wide.mean(-1, keepdims=True)
+        var = jnp.square(centred).mean(-1, keepdims=True)
+        y = centred * lax.rsqrt(var + self.eps) * _spread(scale, x) + _spread(bias, x)
         return y.astype(self.dtype or x.dtype)
 
 

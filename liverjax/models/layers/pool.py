@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from liverjax.models.layers.window import Window, output_size, scattered, shifted
@@ -55,6 +56,35 @@ def average_pool(
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     total = functools.reduce(jnp.add, shifted(wide, taps=(size, size), window=window))
     return (total / size**2).astype(x.dtype)
+
+
+def adaptive_average_pool(
+    x: Float[Array, "b h w c"], *, size: int
+) -> Float[Array, "b p q c"]:
+    """Means of ``size`` by ``size`` windows that cover the image, as PyTorch cuts them.
+
+    Window i of n pixels reaches from floor(i n / size) to ceil((i + 1) n / size), so
+    windows may overlap, and an image of ``size`` pixels stays as it is. Accumulated in
+    float32.
+
+    Args:
+        x: Images of any height and width.
+        size: Height and width of the result.
+    """
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    for axis in (1, 2):
+        if x.shape[axis] != size:
+            windows = jnp.asarray(_windows(x.shape[axis], size), wide.dtype)
+            wide = jnp.tensordot(wide, windows, (axis, 0), precision="highest")
+            wide = jnp.moveaxis(wide, -1, axis)
+    return wide.astype(x.dtype)
+
+
+def _windows(length: int, size: int) -> np.ndarray:
+    """Weights (length, size) of pixels in the means."""
+    index, pixel = np.arange(size), np.arange(length)[:, None]
+    first, end = index * length // size, -(-(index + 1) * length // size)
+    return ((pixel >= first) & (pixel < end)) / (end - first)
 
 
 def _checked(shape: Sequence[int], size: int, strides: int, padding: int) -> Window:

@@ -1,0 +1,68 @@
+"""Every family trains: by the trainer's step, and by the command that a user gives."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import json
+import math
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from liverjax import losses, train
+from tests.models.families import SMALLEST, image, small
+from tests.whole_path import SMALLEST as SMALLEST_STUDY
+from tests.whole_path import run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALLEST)
+def test_steps_move_every_parameter_and_lower_the_loss(name):
+    model, tx = small(name, dropout=0.0), optax.adam(1e-2)
+    target = np.array([-1, 1], np.float32)
+    arrays = {"image": image()}
+    batch = {"arrays": arrays, "target": target, "record": np.arange(2)}
+    create = functools.partial(train.create_state, model=model, tx=tx, image=image())
+    born = state = jax.jit(create)(train.member_key(0, fold=0))
+    step = jax.jit(
+        functools.partial(
+            train.train_step,
+            apply_fn=model.apply,
+            tx=tx,
+            loss_fn=losses.mse,
+            augment_fn=lambda key, arrays: arrays,
+        )
+    )
+    found = []
+    for _ in range(8):
+        state, metrics = step(state, batch)
+        found.append(float(metrics["loss"]))
+    assert found[-1] < found[0]
+    moved = jax.tree.map(lambda a, b: (a != b).any(), born.params, state.params)
+    assert all(jax.tree.leaves(moved))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lfs", "vgg16_bn"])
+def test_the_demo_trains_with_another_network(finished, tmp_path, name):
+    ended = run(
+        "liverjax.main",
+        *SMALLEST_STUDY,
+        f"--config.model.name={name}",
+        f"--config.cohort.path={finished / 'cohort'}",
+        "--config.train.epochs=1",
+        f"--workdir={tmp_path / name}",
+    )
+    assert ended.returncode == 0, ended.stderr[-4000:]
+    members = sorted((tmp_path / name / "members").glob("*/metrics.jsonl"))
+    assert len(members) == 2
+    for path in members:
+        (epoch,) = map(json.loads, path.read_text().splitlines())
+        assert 0 < epoch["loss"] < 1e3
+    with (tmp_path / name / "predictions.csv").open(newline="") as file:
+        scores = [float(row["score"]) for row in csv.DictReader(file)]
+    assert scores
+    assert all(map(math.isfinite, scores))
