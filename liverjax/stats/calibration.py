@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 import scipy.special
 import scipy.stats
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float, Int, Num
 
-from liverjax.stats.calibration_groups import checked_probability
 from liverjax.stats.estimate import Estimate
 from liverjax.stats.lowess import lowess
+from liverjax.stats.probabilities import checked_probability, normalised
 from liverjax.stats.regression import (
     SeparationError,
     log_likelihood,
@@ -112,6 +112,33 @@ def brier(
         of_prevalence=null,
         scaled=1 - value / null if null > 0 else np.nan,
     )
+
+
+def multiclass_brier(
+    probability: Num[np.ndarray, "n k"], *, true_class: Int[np.ndarray, " n"]
+) -> Estimate:
+    """Returns the squared error summed over classes; for two classes twice `brier`.
+
+    Raises:
+        ValueError: If a probability is NaN or negative, or a row sums to 0.
+    """
+    p = normalised(probability)
+    truth = true_class[:, None] == np.arange(p.shape[1])
+    value = float(np.mean(np.sum((p - truth) ** 2, axis=1)))
+    return Estimate(value, method="Brier score summed over classes", n=len(p))
+
+
+def log_loss(
+    probability: Num[np.ndarray, "n k"], *, true_class: Int[np.ndarray, " n"]
+) -> Estimate:
+    """Returns minus the mean log probability of the true class, cut at 1e-15.
+
+    Raises:
+        ValueError: If a probability is NaN or negative, or a row sums to 0.
+    """
+    p = np.clip(normalised(probability), 1e-15, 1.0)
+    value = -float(np.mean(np.log(p[np.arange(len(p)), true_class])))
+    return Estimate(value, method="log loss", n=len(p))
 
 
 def calibration_fit(

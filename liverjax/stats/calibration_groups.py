@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int, Num
 
 from liverjax.stats.estimate import Estimate
 from liverjax.stats.paired import ChiSquareTest
+from liverjax.stats.probabilities import checked_probability
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,19 +194,3 @@ def hosmer_lemeshow(
         expected=expected,
         size=size,
     )
-
-
-def checked_probability(
-    probability: Num[np.ndarray, " n"],
-) -> Float[np.ndarray, " n"]:
-    """Returns probabilities as float64.
-
-    Raises:
-        ValueError: If one is NaN or outside [0, 1], or there is no row.
-    """
-    p = np.asarray(probability, float)
-    if np.isnan(p).any():
-        raise ValueError("a probability is NaN; leave such rows out and say how many")
-    if len(p) == 0 or p.min() < 0 or p.max() > 1:
-        raise ValueError("a probability is not in [0, 1], or there is no row")
-    return p

@@ -20,11 +20,13 @@ class Correlation(Estimate):
     """A correlation coefficient.
 
     Attributes:
-        statistic: t, or for the exact Spearman test S, the sum of squared rank
-            differences.
+        t: Statistic of the t test.
+        rank_distance: Spearman's S, ``(n^3 - n)(1 - rho) / 6``: without ties the sum of
+            squared rank differences.
     """
 
-    statistic: float = np.nan
+    t: float = np.nan
+    rank_distance: float = np.nan
 
 
 def spearman(
@@ -64,12 +66,11 @@ def spearman(
     rank_x, rank_y = scipy.stats.rankdata(x), scipy.stats.rankdata(y)
     rho = float(np.corrcoef(rank_x, rank_y)[0, 1])
     low, high = _fisher(rho, variance=(1 + rho**2 / 2) / max(n - 3, 1e-300), conf=conf)
-    if method == "t":
-        statistic, p = _t_test(rho, n=n)
-    else:
-        statistic = float(np.sum((rank_x - rank_y) ** 2))
-        p = _exact_spearman(rank_x, rank_y, statistic=statistic)
-    return Correlation(rho, low, high, p, words, n, statistic=statistic)
+    t, p = _t_test(rho, n=n)
+    distance = (n**3 - n) * (1 - rho) / 6
+    if method == "exact":
+        p = _exact_spearman(rank_x, rank_y)
+    return Correlation(rho, low, high, p, words, n, t=t, rank_distance=distance)
 
 
 def pearson(
@@ -90,7 +91,7 @@ def pearson(
     r = float(np.clip(np.corrcoef(x, y)[0, 1], -1, 1))
     low, high = _fisher(r, variance=1 / max(n - 3, 1e-300), conf=conf)
     t, p = _t_test(r, n=n)
-    return Correlation(r, low, high, p, words, n, statistic=t)
+    return Correlation(r, low, high, p, words, n, t=t)
 
 
 def somers_d(x: Num[np.ndarray, " n"], *, y: Num[np.ndarray, " n"]) -> Estimate:
@@ -131,10 +132,9 @@ def _fisher(r: float, *, variance: float, conf: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _exact_spearman(
-    rank_x: np.ndarray, rank_y: np.ndarray, *, statistic: float
-) -> float:
+def _exact_spearman(rank_x: np.ndarray, rank_y: np.ndarray) -> float:
     n = len(rank_x)
+    distance = np.sum((rank_x - rank_y) ** 2)
     if n > _LARGEST_EXACT:
         raise ValueError(f"{n} rows: the exact law is for at most {_LARGEST_EXACT}")
     if len(np.unique(rank_x)) < n or len(np.unique(rank_y)) < n:
@@ -142,5 +142,5 @@ def _exact_spearman(
     orders = np.array(list(itertools.permutations(range(n))))
     law = np.sum((orders - np.arange(n)) ** 2, axis=1)
     expected = n * (n**2 - 1) / 6
-    tail = law <= statistic if statistic < expected else law >= statistic
+    tail = law <= distance if distance < expected else law >= distance
     return min(1.0, 2 * float(tail.mean()))

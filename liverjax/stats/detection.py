@@ -132,7 +132,7 @@ def froc(matches: Sequence[Matches]) -> Froc:
     lesions = sum(m.lesions for m in matches)
     if lesions == 0:
         raise ValueError("no case has a lesion: sensitivity is undefined")
-    found = hit[hit > 0]
+    found, alarm = hit[hit > 0], alarm[alarm > 0]
     threshold = np.append(np.unique(np.concatenate([found, alarm])), np.inf)
 
     def at_least(values: np.ndarray) -> np.ndarray:

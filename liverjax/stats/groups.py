@@ -10,6 +10,7 @@ import scipy.stats
 from jaxtyping import Float, Int, Num
 
 from liverjax.stats.estimate import Estimate
+from liverjax.stats.exact_tables import exact_table_p
 from liverjax.stats.paired import ChiSquareTest
 
 QUANTILES = {"linear": "linear", "spss": "weibull"}

@@ -44,7 +44,7 @@ def lowess(
     left = _windows(x, fitted, width=width)
     smoothed = np.array(
         [
-            _line(x, y, at=x[i], start=s, width=width)
+            _line(x, y, at=x[i], start=int(s), width=width)
             for i, s in zip(fitted, left, strict=True)
         ]
     )

@@ -89,7 +89,7 @@ def proportion(
 
 
 def beta_interval(
-    successes: float, *, n: float, conf: float = 0.95
+    successes: float | int, *, n: int, conf: float = 0.95
 ) -> tuple[float, float]:
     """Returns Clopper-Pearson limits; successes need not be a whole number.
 

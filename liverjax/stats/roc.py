@@ -10,6 +10,7 @@ import dataclasses
 import functools
 
 import numpy as np
+import scipy.special
 import scipy.stats
 from jaxtyping import Bool, Float, Num, Shaped
 
@@ -60,10 +61,9 @@ def auc(
     Args:
         score: Higher means positive.
         positive: Truth.
-        method: Of the interval: ``delong`` (Wald, cut at 0 and 1), ``logit`` (DeLong's
-            variance on the logit scale), ``hanley_mcneil``, ``exact_binomial``
-            (Clopper-Pearson with n times the area of n rows, MedCalc's default) or
-            ``bootstrap`` (percentiles; needs ``weight``).
+        method: Of the interval, one of `METHODS`: ``delong`` is Wald's, cut at 0 and 1,
+            ``logit`` the same on the logit scale, ``exact_binomial`` is
+            `exact_binomial_interval`; ``bootstrap`` needs ``weight``.
         subject: Who each row belongs to, where subjects have several rows: the variance
             is then Obuchowski's for clusters. None: each row is a subject.
         weight: Resamples of the rows (`resampling.subject_weights`).
@@ -105,11 +105,7 @@ def auc(
             f"{fewer} rows of the smaller class"
         )
     elif method == "logit":
-        slope = se / (area * (1 - area)) if 0 < area < 1 else np.nan
-        ends = scipy.special.logit(area) + normal_quantile(conf) * slope * np.array(
-            [-1, 1]
-        )
-        low, high = scipy.special.expit(ends)
+        low, high = _logit_interval(area, se=se, conf=conf)
     elif method == "exact_binomial":
         low, high = beta_interval(area * n, n=n, conf=conf)
     elif weight is not None:
@@ -263,6 +259,15 @@ def areas_covariance(
 def normal_quantile(conf: float) -> float:
     """Returns how many standard errors a two-sided interval reaches."""
     return float(scipy.stats.norm.ppf((1 + conf) / 2))
+
+
+def _logit_interval(area: float, *, se: float, conf: float) -> tuple[float, float]:
+    if not 0 < area < 1:
+        return np.nan, np.nan
+    half = normal_quantile(conf) * se / (area * (1 - area))
+    centre = scipy.special.logit(area)
+    low, high = scipy.special.expit([centre - half, centre + half])
+    return float(low), float(high)
 
 
 def _interval_words(method: str, subject: np.ndarray | None) -> str:

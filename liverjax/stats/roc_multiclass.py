@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
+from liverjax.stats.probabilities import normalised
 from liverjax.stats.roc import auc, resampled_auc
 from liverjax.stats.roc_curve import RocCurve, roc_curve
 
@@ -104,12 +105,13 @@ def macro_curve(
     Args:
         probability: Of each class.
         true_class: Truth.
-        fpr: Grid of false positive rates; None is the union of the curves' own.
+        fpr: Grid of false positive rates; None is the union of the curves' corners, as
+            in scikit-learn's example.
     """
     p = normalised(probability)
     curves = [roc_curve(p[:, c], positive=true_class == c) for c in range(p.shape[1])]
     if fpr is None:
-        fpr = np.unique(np.concatenate([curve.fpr for curve in curves]))
+        fpr = np.unique(np.concatenate([_corners(curve) for curve in curves]))
     grid = np.asarray(fpr, float)
     tpr = np.mean([np.interp(grid, c.fpr, c.tpr) for c in curves], axis=0)
     return RocCurve(fpr=grid, tpr=tpr, threshold=np.full(len(grid), np.nan))
@@ -135,19 +137,11 @@ def resampled_macro_auc(
     return np.mean(each, axis=0)
 
 
-def normalised(probability: Num[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
-    """Returns probabilities that sum to 1 in each row.
-
-    Raises:
-        ValueError: If one is NaN or negative, or a row sums to 0.
-    """
-    p = np.asarray(probability, float)
-    if np.isnan(p).any():
-        raise ValueError("a probability is NaN; leave such rows out and say how many")
-    total = p.sum(axis=1, keepdims=True)
-    if p.min(initial=0.0) < 0 or np.any(total == 0):
-        raise ValueError("a probability is negative, or all of a row are 0")
-    return p / total
+def _corners(curve: RocCurve) -> np.ndarray:
+    """False positive rates of the points where steps change."""
+    fpr, tpr = curve.fpr[1:], curve.tpr[1:]  # the first score's point always stays
+    bend = np.abs(np.diff(fpr, 2)) + np.abs(np.diff(tpr, 2)) > 1e-12
+    return np.append(0.0, fpr[np.concatenate([[True], bend, [True]])[: len(fpr)]])
 
 
 def _area(score: np.ndarray, positive: np.ndarray) -> float:

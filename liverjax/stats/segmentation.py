@@ -79,7 +79,7 @@ def overlap(
     predicted: Bool[np.ndarray, "*shape"],
     *,
     truth: Bool[np.ndarray, "*shape"],
-    spacing_mm: Sequence[float],
+    spacing_mm: Sequence[float | int],
 ) -> Overlap:
     """Returns Dice, Jaccard and volumes; a 2-D mask is one slice of 1 mm.
 
@@ -112,7 +112,7 @@ def surface_distances(
     predicted: Bool[np.ndarray, "*shape"],
     *,
     truth: Bool[np.ndarray, "*shape"],
-    spacing_mm: Sequence[float],
+    spacing_mm: Sequence[float | int],
     tolerance_mm: float = 1.0,
 ) -> SurfaceDistances:
     """Returns the distances between two masks' surfaces.
@@ -164,7 +164,7 @@ def surface_distances(
 
 
 def surface_points_mm(
-    mask: Bool[np.ndarray, "*shape"], *, spacing_mm: Sequence[float]
+    mask: Bool[np.ndarray, "*shape"], *, spacing_mm: Sequence[float | int]
 ) -> Float[np.ndarray, "p axes"]:
     """Returns the centres of a mask's surface voxels, relative to the first voxel's."""
     start, box = _box(mask)
@@ -196,7 +196,7 @@ def _box(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _check(
-    predicted: np.ndarray, truth: np.ndarray, spacing_mm: Sequence[float]
+    predicted: np.ndarray, truth: np.ndarray, spacing_mm: Sequence[float | int]
 ) -> None:
     if predicted.shape != truth.shape:
         raise ValueError(f"masks of {predicted.shape} and {truth.shape} voxels")
