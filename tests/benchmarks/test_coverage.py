@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
-from pytest import approx
+import pytest
 
 from benchmarks import coverage
 from liverjax.stats import roc
@@ -31,7 +31,7 @@ def test_the_simulated_truths_are_right():
     """One large cohort each: the estimate is near what the intervals must hold."""
     rng = np.random.default_rng(0)
     score, positive = coverage.binormal(rng, 100_000)
-    assert roc.auc(score, positive=positive).estimate == approx(0.86, abs=0.005)
+    assert roc.auc(score, positive=positive).estimate == pytest.approx(0.86, abs=0.005)
     score, positive, _ = coverage.visits(rng, 100_000)
-    assert roc.auc(score, positive=positive).estimate == approx(0.86, abs=0.005)
-    assert approx(0.45, abs=0.05) == coverage.TAU_OF_CLASSES
+    assert roc.auc(score, positive=positive).estimate == pytest.approx(0.86, abs=0.005)
+    assert pytest.approx(0.45, abs=0.05) == coverage.TAU_OF_CLASSES

@@ -6,6 +6,7 @@ import pytest
 from benchmarks import stats
 
 
+@pytest.mark.slow
 def test_the_stand_in_is_as_large_as_a_liver():
     mask, spacing_mm = stats.liver_mask(None, label=5)
     litres = mask.sum() * np.prod(spacing_mm) / 1e6
