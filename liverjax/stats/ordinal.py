@@ -13,6 +13,7 @@ import scipy.stats
 from jaxtyping import Bool, Float, Int, Num
 
 from liverjax.stats.estimate import Estimate
+from liverjax.stats.roc import logit_interval
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +72,7 @@ def obuchowski_index(
         stage_shares: Shares of the stages that make the weights ``w_ij``, proportional
             to ``p_i p_j``; None takes those of the rows. Give a population's to compare
             cohorts.
-        conf: Confidence level of the Wald interval.
+        conf: Confidence level of the Wald interval, which is on the logit scale.
 
     Raises:
         ValueError: If a score is NaN, a stage is out of range or fewer than two stages
@@ -106,11 +107,15 @@ def obuchowski_index(
                 influence[upper] += loss[i, j] * (won - area) / size[j]
             pairwise.append(area)
     se = np.sqrt(_product(influence, influence, stage=stage, size=size))
-    half = scipy.stats.norm.ppf((1 + conf) / 2) * se
+    low, high = logit_interval(float(index), se=float(se), conf=conf)
     return ObuchowskiIndex(
-        index,
-        *(float(end) for end in np.clip([index - half, index + half], 0.0, 1.0)),
-        method=f"Obuchowski index, {np.sum(size > 0)} stages; {conf:.0%} Wald interval",
+        float(index),
+        low,
+        high,
+        method=(
+            f"Obuchowski index, {np.sum(size > 0)} stages; {conf:.0%} Wald interval on "
+            "the logit scale"
+        ),
         n=len(score),
         se=float(se),
         pairwise=np.array(pairwise),
