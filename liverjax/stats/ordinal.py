@@ -16,6 +16,10 @@ from liverjax.stats.estimate import Estimate
 from liverjax.stats.roc import logit_interval
 
 
+def _none() -> np.ndarray:
+    return np.zeros(0)
+
+
 @dataclasses.dataclass(frozen=True)
 class ObuchowskiIndex(Estimate):
     """A weighted mean of the areas between pairs of stages.
@@ -29,8 +33,8 @@ class ObuchowskiIndex(Estimate):
     """
 
     se: float = np.nan
-    pairwise: Float[np.ndarray, " p"] | None = None
-    influence: Float[np.ndarray, " n"] | None = None
+    pairwise: Float[np.ndarray, " p"] = dataclasses.field(default_factory=_none)
+    influence: Float[np.ndarray, " n"] = dataclasses.field(default_factory=_none)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +144,7 @@ def compare_obuchowski(
     difference = first.estimate - second.estimate
     se = float(np.sqrt(max(0.0, variance)))
     z = difference / se if se > 1e-12 else 0.0
-    half = scipy.stats.norm.ppf((1 + conf) / 2) * se
+    half = float(scipy.stats.norm.ppf((1 + conf) / 2)) * se
     return ObuchowskiDifference(
         difference,
         difference - half,
