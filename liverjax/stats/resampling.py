@@ -1,4 +1,4 @@
-"""Resampling at the independent unit: subjects, inside folds or sets.
+"""Resampling at the independent unit: subjects or sites, inside folds or sets.
 
 A resample is a row of weights: how often each row of the table was drawn. Statistics
 take all resamples at once as a matrix, so 2,000 of them cost a few matrix products.
@@ -6,11 +6,31 @@ take all resamples at once as a matrix, so 2,000 of them cost a few matrix produ
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
+import scipy.special
 from jaxtyping import Float, Int, Shaped
 
 RESAMPLES = 2_000
 PERMUTATIONS = 9_999
+
+
+@dataclasses.dataclass(frozen=True)
+class Bca:
+    """A bias-corrected and accelerated interval.
+
+    Attributes:
+        low: Lower end.
+        high: Upper end.
+        z0: Bias correction.
+        acceleration: From the jackknife.
+    """
+
+    low: float
+    high: float
+    z0: float
+    acceleration: float
 
 
 def subject_weights(
@@ -27,7 +47,7 @@ def subject_weights(
 
     Args:
         rng: Source of randomness.
-        subject: Who each row belongs to.
+        subject: Who each row belongs to; sites, to resample whole sites.
         stratum: Fold or set of each row, one for all rows of a subject; None is one
             stratum for all.
         resamples: Number of resamples ``b``.
@@ -46,9 +66,38 @@ def subject_weights(
     drawn = np.zeros((resamples, len(subject_stratum)), int)
     for number in np.unique(subject_stratum):
         inside = np.flatnonzero(subject_stratum == number)
-        share = np.full(len(inside), 1 / len(inside))
-        drawn[:, inside] = rng.multinomial(len(inside), share, size=resamples)
+        drawn[:, inside] = _draw(rng, len(inside), resamples=resamples)
+    if np.array_equal(row_subject, np.arange(len(subject_stratum))):
+        return drawn  # a row each, in order: spare the copy
     return drawn[:, row_subject]
+
+
+def _draw(rng: np.random.Generator, number: int, *, resamples: int) -> np.ndarray:
+    """How often each of a number of subjects is drawn; rows are resamples.
+
+    Indices drawn and counted are ten times as fast as `Generator.multinomial`.
+    """
+    index = rng.integers(number, size=(resamples, number), dtype=np.int32)
+    cell = index + number * np.arange(resamples)[:, None]
+    counts = np.bincount(cell.ravel(), minlength=resamples * number)
+    return counts.reshape(resamples, number)
+
+
+def index_weights(index: Int[np.ndarray, "b m"], *, n: int) -> Int[np.ndarray, "b n"]:
+    """Returns the weights of given resamples, for replay.
+
+    Args:
+        index: Rows that each resample draws, from 0.
+        n: Rows of the table.
+
+    Raises:
+        ValueError: If an index is not in ``[0, n)``.
+    """
+    if index.size and not 0 <= index.min() <= index.max() < n:
+        raise ValueError(f"an index is not in 0..{n - 1}")
+    cell = index + n * np.arange(len(index))[:, None]
+    counts = np.bincount(cell.ravel(), minlength=len(index) * n)
+    return counts.reshape(len(index), n)
 
 
 def shuffles(
@@ -83,3 +132,96 @@ def weighted_mean(
 ) -> Float[np.ndarray, " b"]:
     """Returns the mean of values in each resample; every resample draws some row."""
     return weight @ values / weight.sum(axis=1)
+
+
+def basic_interval(
+    draws: Float[np.ndarray, " b"], *, estimate: float, conf: float = 0.95
+) -> tuple[float, float]:
+    """Returns the percentile interval mirrored at the estimate; it may leave the range.
+
+    Undefined resamples are handled as in `percentile_interval`.
+    """
+    low, high = percentile_interval(draws, conf=conf)
+    return 2 * estimate - high, 2 * estimate - low
+
+
+def bca_interval(
+    draws: Float[np.ndarray, " b"],
+    *,
+    estimate: float,
+    jackknife: Float[np.ndarray, " n"],
+    ties: str = "half",
+    conf: float = 0.95,
+) -> Bca:
+    """Returns Efron's bias-corrected and accelerated interval.
+
+    Args:
+        draws: The statistic in each resample.
+        estimate: The statistic itself.
+        jackknife: The statistic without each subject in turn.
+        ties: Resamples equal to the estimate count ``half``, or not (``below``).
+        conf: Confidence level.
+
+    Returns:
+        NaN ends where the statistic is the same without every subject, or where all
+        resamples are on one side.
+
+    Raises:
+        ValueError: If ``ties`` is unknown.
+
+    Reference:
+        Efron, Journal of the American Statistical Association 82 (1987) 171.
+    """
+    if ties not in ("half", "below"):
+        raise ValueError(f"ties {ties!r}: half or below")
+    share = float(np.mean(draws < estimate))
+    if ties == "half":
+        share += float(np.mean(draws == estimate)) / 2
+    z0 = float(scipy.special.ndtri(share))
+    gap = jackknife.mean() - jackknife
+    spread = float(np.sum(gap**2))
+    acceleration = np.nan
+    if spread > 1e-20:
+        acceleration = float(np.sum(gap**3)) / (6 * spread**1.5)
+    if np.isnan(acceleration) or np.isinf(z0):
+        return Bca(np.nan, np.nan, z0, acceleration)
+    z = z0 + scipy.special.ndtri([(1 - conf) / 2, (1 + conf) / 2])
+    level = scipy.special.ndtr(z0 + z / (1 - acceleration * z))
+    low, high = np.quantile(draws, level)
+    return Bca(float(low), float(high), z0, acceleration)
+
+
+def sign_flip_test(
+    rng: np.random.Generator,
+    difference: Float[np.ndarray, " n"],
+    *,
+    subject: Shaped[np.ndarray, " n"],
+    permutations: int = PERMUTATIONS,
+) -> float:
+    """Returns the two-sided p of a mean paired difference of 0.
+
+    All differences of a subject change their sign together.
+
+    Args:
+        rng: Source of the signs.
+        difference: Of two measurements (losses, say) of each row.
+        subject: Who each row belongs to.
+        permutations: Number of them.
+    """
+    who = np.unique(subject, return_inverse=True)[1]
+    total = np.bincount(who, weights=difference)
+    sign = 2.0 * rng.integers(2, size=(permutations, len(total))) - 1
+    return permutation_p(np.abs(sign @ total), observed=abs(float(total.sum())))
+
+
+def permutation_p(null: Float[np.ndarray, " b"], *, observed: float) -> float:
+    """Returns the share of permutations at or above the observed value, never 0.
+
+    ``(1 + number) / (1 + permutations)``; values that differ by rounding are equal.
+
+    Reference:
+        Phipson and Smyth, Statistical Applications in Genetics and Molecular Biology 9
+        (2010) 39.
+    """
+    slack = 1e-12 * max(1.0, abs(observed))
+    return float((1 + np.count_nonzero(null >= observed - slack)) / (1 + len(null)))

@@ -1,7 +1,7 @@
-"""Adapters from the reference cases' words to this package's functions.
+"""Reference cases against this package's functions.
 
-A case names a ``statistic`` and its keyword ``inputs``; `REGISTRY` maps the name to a
-function that takes them and returns the fields that the case expects.
+A case names a ``statistic`` and its keyword ``inputs``; `REGISTRY` maps the name to an
+adapter that takes them and returns the fields that the case expects.
 """
 
 from __future__ import annotations
@@ -15,132 +15,84 @@ from typing import Any
 
 import numpy as np
 
-from liverjax.stats import classification, proportions, rank_correlation
-
-
-def kendall_tau(x, y, *, variant, method, alternative):
-    found = rank_correlation.kendall_tau(
-        np.asarray(x, float),
-        y=np.asarray(y, float),
-        variant=variant,
-        method=method,
-        alternative=alternative.replace(".", "-"),
-    )
-    return {
-        "tau": found.estimate,
-        "p": found.p,
-        "z": found.z,
-        "T": found.concordant,
-    }
-
-
-def concordance_pairs(x, y):
-    found = rank_correlation.concordance_pairs(np.asarray(x), y=np.asarray(y))
-    names = ("concordant", "discordant", "tied_x", "tied_y", "tied_xy")
-    ratios = ("tau_a", "gamma", "somers_d_xy")
-    return {name: getattr(found, name) for name in names + ratios}
-
-
-def proportion_ci(x, n, *, conf):
-    found = {
-        method: proportions.proportion(x, n=n, method=method, conf=conf)
-        for method in proportions.METHODS
-    }
-    return {method: [one.low, one.high] for method, one in found.items()}
-
-
-def binomial_test(k, n, *, p0, alternative, conf):
-    found = proportions.binomial_test(
-        k, n=n, p0=p0, alternative=alternative.replace(".", "-"), conf=conf
-    )
-    return {"p": found.p, "ci_low": found.low, "ci_high": found.high}
-
-
-def nir_test(confusion, *, alternative, conf):
-    assert alternative == "greater"
-    confusion = np.asarray(confusion)
-    found = proportions.no_information_rate_test(confusion, conf=conf)
-    return {
-        "accuracy": found.accuracy,
-        "nir": found.estimate,
-        "p": found.p,
-        "ci_low": found.accuracy_low,
-        "ci_high": found.accuracy_high,
-        "kappa": classification.kappa(confusion),
-    }
-
-
-def per_class_metrics(confusion):
-    confusion = np.asarray(confusion)
-    found = classification.class_figures(confusion)
-    return {
-        "sensitivity": found.sensitivity,
-        "specificity": found.specificity,
-        "ppv": found.precision,
-        "npv": found.npv,
-        "f1": found.f1,
-        "prevalence": found.prevalence,
-        "detection_rate": found.detection_rate,
-        "detection_prevalence": found.detection_prevalence,
-        "balanced_accuracy": found.balanced_accuracy,
-        "accuracy": classification.accuracy(confusion),
-        "kappa": classification.kappa(confusion),
-    }
-
-
-def multiclass_metrics(y_true, y_pred, *, labels):
-    assert list(labels) == list(range(len(labels)))
-    confusion = classification.confusion_matrix(
-        np.asarray(y_true, int),
-        predicted_class=np.asarray(y_pred, int),
-        num_classes=len(labels),
-    )
-    figures = classification.class_figures(confusion, zero_division=0.0)
-    named = {
-        "precision": figures.precision,
-        "recall": figures.sensitivity,
-        "f1": figures.f1,
-    }
-    accuracy = classification.accuracy(confusion)
-    macro = {name: values.mean() for name, values in named.items()}
-    return {
-        "macro": macro | {"specificity": figures.specificity.mean()},
-        "weighted": {name: v @ figures.prevalence for name, v in named.items()},
-        "micro": dict.fromkeys(named, accuracy),  # one label a row: all are accuracy
-        "accuracy": accuracy,
-        "balanced_accuracy": figures.sensitivity.mean(),
-        "mcc": classification.matthews(confusion),
-        "cohen_kappa": classification.kappa(confusion),
-        "kappa_linear": classification.kappa(confusion, weights="linear"),
-        "kappa_quadratic": classification.kappa(confusion, weights="quadratic"),
-        "confusion": confusion,
-        "mae": classification.mean_class_error(confusion),
-        "within_1": classification.within_one_class(confusion),
-    }
-
-
-def multiclass_from_confusion(confusion):
-    confusion = np.asarray(confusion)
-    figures = classification.class_figures(confusion)
-    named = {
-        "precision": figures.precision,
-        "sensitivity": figures.sensitivity,
-        "specificity": figures.specificity,
-        "f1": figures.f1,
-    }
-    means = {f"macro_{name}": values.mean() for name, values in named.items()}
-    return named | means | {"accuracy": classification.accuracy(confusion)}
-
+from tests.stats import adapters
 
 REGISTRY: dict[str, Callable[..., dict[str, Any]]] = {
-    "kendall_tau": kendall_tau,
-    "concordance_pairs": concordance_pairs,
-    "proportion_ci": proportion_ci,
-    "binomial_test": binomial_test,
-    "nir_test": nir_test,
-    "per_class_metrics": per_class_metrics,
-    "multiclass_metrics": multiclass_metrics,
-    "multiclass_from_confusion": multiclass_from_confusion,
+    "kendall_tau": adapters.kendall_tau,
+    "concordance_pairs": adapters.concordance_pairs,
+    "somers_d": adapters.somers_d,
+    "spearman_rho": adapters.spearman_rho,
+    "pearson_r": adapters.pearson_r,
+    "proportion_ci": adapters.proportion_ci,
+    "binomial_test": adapters.binomial_test,
+    "nir_test": adapters.nir_test,
+    "per_class_metrics": adapters.per_class_metrics,
+    "multiclass_metrics": adapters.multiclass_metrics,
+    "multiclass_from_confusion": adapters.multiclass_from_confusion,
+    "proportion_ci_more": adapters.proportion_ci_more,
+    "proportion_diff_ci": adapters.proportion_diff_ci,
+    "auc_binomial_exact_ci": adapters.auc_binomial_exact_ci,
+    "diagnostic_2x2": adapters.diagnostic_2x2,
+    "auc_delong_ci": adapters.auc_delong_ci,
+    "auc_hanley_mcneil": adapters.auc_hanley_mcneil,
+    "delong_paired_test": adapters.delong_paired_test,
+    "delong_unpaired_test": adapters.delong_unpaired_test,
+    "youden_cutoff": adapters.youden_cutoff,
+    "roc_curve": adapters.roc_points,
+    "average_precision": adapters.average_precision,
+    "multiclass_auc": adapters.multiclass_auc,
+    "bootstrap_auc_ci": adapters.bootstrap_auc_ci,
+    "mcnemar_test": adapters.mcnemar_test,
+    "paired_se_sp": adapters.paired_se_sp,
+    "kosinski_wgs": adapters.kosinski_wgs,
+    "leisenring_gs": adapters.leisenring_gs,
+    "relative_pv_moskowitz_pepe": adapters.relative_pv_moskowitz_pepe,
+    "bowker_stuart_maxwell": adapters.bowker_stuart_maxwell,
+    "cochran_q": adapters.cochran_q,
+    "friedman": adapters.friedman,
+    "kruskal_wallis": adapters.kruskal_wallis,
+    "cochran_armitage_trend": adapters.cochran_armitage_trend,
+    "mann_whitney": adapters.mann_whitney,
+    "wilcoxon_signed_rank": adapters.wilcoxon_signed_rank,
+    "t_test": adapters.t_test,
+    "contingency_tests": adapters.contingency_tests,
+    "p_adjust": adapters.p_adjust,
+    "brier_score": adapters.brier_score,
+    "calibration_slope_intercept": adapters.calibration_slope_intercept,
+    "val_prob": adapters.val_prob,
+    "hosmer_lemeshow": adapters.hosmer_lemeshow,
+    "lowess_calibration": adapters.lowess_calibration,
+    "expected_calibration_error": adapters.expected_calibration_error,
+    "calibration_curve": adapters.calibration_curve,
+    "multiclass_proper_scores": adapters.multiclass_proper_scores,
+    "net_benefit": adapters.net_benefit,
+    "vif": adapters.vif,
+    "logistic_regression": adapters.logistic_regression,
+    "cohen_kappa": adapters.cohen_kappa,
+    "fleiss_kappa": adapters.fleiss_kappa,
+    "kendall_w": adapters.kendall_w,
+    "icc": adapters.icc,
+    "bland_altman": adapters.bland_altman,
+    "lin_ccc": adapters.lin_ccc,
+    "harrell_c": adapters.harrell_c,
+    "kaplan_meier": adapters.kaplan_meier,
+    "logrank": adapters.logrank,
+    "cox_ph": adapters.cox_ph,
+    "obuchowski_index": adapters.obuchowski_index,
+    "segmentation_metrics": adapters.segmentation_metrics,
+    "dice": adapters.dice,
+    "froc_hits": adapters.froc_hits,
+    "froc_curve": adapters.froc_curve,
+    "box_iou": adapters.box_iou,
+    "fib4": adapters.fib4,
+    "apri": adapters.apri,
+    "nfs": adapters.nfs,
+    "albi": adapters.albi,
+    "meld": adapters.meld_score,
+    "meld_na": adapters.meld_na,
+    "meld3": adapters.meld3,
+    "meld3_survival90": adapters.meld3_survival90,
+    "child_pugh": adapters.child_pugh,
 }
 
 
@@ -156,6 +108,21 @@ def resolve(value: Any, *, folder: pathlib.Path) -> Any:
         with (folder / value["$csv"]).open(newline="") as file:
             column = [row[value["col"]] for row in csv.DictReader(file)]
         return np.array([float(cell) if cell else np.nan for cell in column])
+    if isinstance(value, Mapping) and "$rle" in value:
+        runs = np.asarray(value["$rle"]["runs"])
+        flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+        return flat.reshape(value["$rle"]["shape"])
+    if isinstance(value, Mapping) and "$sphere" in value:
+        ball = value["$sphere"]
+        grid = np.indices(ball["shape"]).T * ball["spacing"] - ball["centre"]
+        return (np.sum(grid**2, axis=-1) <= ball["radius"] ** 2).T
+    if isinstance(value, Mapping) and "$box" in value:
+        box = value["$box"]
+        mask = np.zeros(box["shape"], bool)
+        mask[tuple(map(slice, box["start"], box["stop"]))] = True
+        return mask
+    if isinstance(value, list):
+        return [resolve(item, folder=folder) for item in value]
     if isinstance(value, Mapping):
         return {key: resolve(item, folder=folder) for key, item in value.items()}
     return value
@@ -198,10 +165,11 @@ def _compare(name: str, got: Any, expected: Any, *, rtol, atol) -> list[str]:
             for i, item in enumerate(expected)
             for line in _compare(f"{name}[{i}]", got[i], item, rtol=rtol, atol=atol)
         ]
-    wanted = float(expected)
     if got is None:
         return [f"{name}: missing"]
-    got = float(got)
+    if isinstance(expected, str) and expected not in ("nan", "inf", "-inf"):
+        return [] if got == expected else [f"{name}: {got!r} instead of {expected!r}"]
+    wanted, got = float(expected), float(got)
     same = got == wanted or (math.isnan(got) and math.isnan(wanted))
     if same or abs(got - wanted) <= atol + rtol * abs(wanted):
         return []
