@@ -14,13 +14,13 @@ from liverjax.cohort.schema import STATUS_COLUMNS
 from liverjax.cohort.table_text import is_numeric_column, number
 from liverjax.errors import InputError
 from liverjax.report import figures, markup
-from liverjax.report.block import ideal_score
 from liverjax.report.cautions import preparation_findings
 from liverjax.report.flow import Flow
+from liverjax.report.judged import ideal_score
 from liverjax.report.markup import Section
 from liverjax.report.run import RunFolder
 from liverjax.report.tables import Predictions, examination_name
-from liverjax.tasks.question import Task
+from liverjax.tasks.question import Question
 
 WORST = 10
 _PICTURE_WIDTH_PX = 800
@@ -30,7 +30,7 @@ _CATEGORIES = ("sex", "aetiology", "recruitment", "specimen")
 _NOT_DESCRIBED = ("exam_day", "reference_day")
 
 
-def cohort(run: RunFolder, *, flow: Flow, task: Task) -> Section:
+def cohort(run: RunFolder, *, flow: Flow, task: Question) -> Section:
     """Returns the flow of examinations and table 1 by set and by class."""
     return markup.section(
         "cohort",
@@ -96,7 +96,7 @@ def preparation(run: RunFolder) -> Section:
     )
 
 
-def worst_cases(run: RunFolder, *, task: Task) -> Section:
+def worst_cases(run: RunFolder, *, task: Question) -> Section:
     """Returns the ten examinations furthest from their truth, with their pictures."""
     rows = run.predictions
     rows = rows.take((rows.set == run.metrics["set"]) & np.isfinite(rows.target))
@@ -117,7 +117,7 @@ def worst_cases(run: RunFolder, *, task: Task) -> Section:
             rows.take(order[i : i + 1]),
             place=i + 1,
             error=float(error[order[i]]),
-            true_class=task.classes[true_class[order[i]]],
+            true_class=task.classes[true_class[order[i]]] if task.classes else "",
             task=task,
             unit=unit,
             status=status,
@@ -158,7 +158,7 @@ def _case(
     place: int,
     error: float,
     true_class: str,
-    task: Task,
+    task: Question,
     unit: str,
     status: Mapping[tuple[str, str], Row],
     pictures: pathlib.Path,
@@ -168,7 +168,7 @@ def _case(
     predicted = f" ({task.classes[index]})" if index >= 0 else ""
     found = status.get((subject, str(visit)), {})
     pairs = [
-        ("Truth", f"{row.target[0]:g} ({true_class})"),
+        ("Truth", _truth(float(row.target[0]), true_class)),
         ("Prediction", f"{row.score[0]:.2f}{predicted}"),
         (unit.capitalize(), f"{error:+.2f}".replace("-", "−")),
         ("Site", row.site[0]),
@@ -192,6 +192,13 @@ def _case(
     return f"<article class='case'>{title}{markup.facts(pairs)}{picture}</article>"
 
 
+def _truth(target: float, name: str) -> str:
+    """``7 (B)``; of classes that are the truth themselves only the name."""
+    if not name or name == f"{target:g}":
+        return f"{target:g}"
+    return f"{target:g} ({name})"
+
+
 def _flow_boxes(flow: Flow) -> str:
     boxes = []
     for step in flow.steps:
@@ -205,7 +212,7 @@ def _flow_boxes(flow: Flow) -> str:
     return f"<ol class='flow'>{''.join(boxes)}</ol>{gaps}"
 
 
-def _table_one(rows: Predictions, *, task: Task) -> str:
+def _table_one(rows: Predictions, *, task: Question) -> str:
     """Table 1: columns are the sets, and the classes of all judged examinations."""
     judged = rows.take(np.isfinite(rows.target))
     true_class = np.asarray(task.true_class(judged.target), int)

@@ -86,6 +86,7 @@ def test_every_part_is_there_and_every_link_leads_to_one(page):
         "cautions",
         "results",
         "groups",
+        "subgroups",
         "split",
         "cohort",
         "preparation",
