@@ -236,9 +236,15 @@ def survival_curves(
     axes.set_xlim(0, times[-1])
     axes.set_xticks(list(times), [f"{time:g}" for time in times])
     axes.set_ylabel("share without the event")
-    counts = [
-        f"{label}: " + "  ".join(str(n) for n in at_risk[label]) for label in curves
-    ]
-    axes.set_xlabel("time\nat risk at these times\n" + "\n".join(counts))
+    axes.set_xlabel("time")
+    place = axes.get_xaxis_transform()
+    for line, label in enumerate(curves):
+        colour = CLASS_COLOURS[line % len(CLASS_COLOURS)]
+        for time, count in zip(times, at_risk[label], strict=True):
+            below = -0.24 - 0.06 * line
+            axes.text(
+                time, below, str(count), transform=place, ha="center", color=colour
+            )
+    axes.text(0, -0.17, "at risk", transform=place, ha="center", fontsize=8)
     axes.legend(loc="best")
     return figure

@@ -31,7 +31,7 @@ from liverjax.tasks.question import Question
 THRESHOLDS = np.arange(0.01, 1.0, 0.01)
 
 
-def panels(run: RunFolder, *, task: Question) -> str:
+def panels(run: RunFolder, *, task: Question) -> list[str]:
     """Returns the figures of the headline's set, by the kind of judgement."""
     rows = run.predictions.take(run.predictions.set == run.metrics["set"])
     judged = judged_rows(rows, task=task, seed=run.metrics["seed"])
@@ -41,8 +41,7 @@ def panels(run: RunFolder, *, task: Question) -> str:
         kinds.NUMBER: (_agreement,),
         kinds.SURVIVAL: (_survival,),
     }
-    made = [make(run, judged, task) for make in makers.get(judged.kind, ())]
-    return markup.beside(*made)
+    return [make(run, judged, task) for make in makers.get(judged.kind, ())]
 
 
 def cut_table(metrics: Mapping[str, Any], *, task: Question) -> str:

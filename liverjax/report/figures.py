@@ -106,7 +106,7 @@ def score_against_truth(
         axes.axvline(cut, color="0.8", linewidth=0.8, zorder=0)
     for cut in score_cuts:
         axes.axhline(cut, color="0.8", linewidth=0.8, zorder=0)
-    if len(score_cuts) == len(target_cuts):
+    if target_cuts and len(score_cuts) == len(target_cuts):
         _shade_agreement(axes, target_cuts, score_cuts)
     place = target + _sideways(target)
     for index, name in enumerate(classes or ("",)):

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 
 from liverjax.cohort.files import write_bytes
 from liverjax.report import (
+    checklists,
     cohort_sections,
     group_sections,
     markup,
+    methods,
     result_sections,
     run_sections,
     subgroup_sections,
@@ -48,10 +50,13 @@ def write_report(run_dir: pathlib.Path, *, task: Question) -> pathlib.Path:
         cohort_sections.cohort(run, flow=flow, task=task),
         cohort_sections.preparation(run),
         cohort_sections.worst_cases(run, task=task),
+        methods.methods(run, task=task, flow=flow),
         run_sections.training(run),
         run_sections.what_was_run(run),
         run_sections.sources(run),
     ]
+    lists = checklists.checklists(run, flow=flow, parts_there=sections)
+    sections.insert(-3, lists)
     path = run_dir / "report.html"
     write_bytes(path, _page(run, sections).encode())
     return path

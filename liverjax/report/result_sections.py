@@ -144,8 +144,11 @@ def results(run: RunFolder, *, task: Question) -> Section:
         "Results",
         f"<p>Set “{markup.text(run.metrics['set'])}”. Intervals hold 95 %; the unit is "
         "the examination, resampled by patient.</p>",
-        panels(run, task=task),
-        markup.beside(_score_panel(run, task=task), _confusion_panel(run, task=task)),
+        markup.beside(
+            *panels(run, task=task),
+            _score_panel(run, task=task),
+            _confusion_panel(run, task=task),
+        ),
         _statistics_table(run.metrics, task=task),
         cut_table(run.metrics, task=task),
         _class_table(run.metrics, task=task),
@@ -235,6 +238,7 @@ def _score_panel(run: RunFolder, *, task: Question) -> str:
     cuts = cut_offs(task) if rows.on_scale else ()
     true_class = np.asarray(task.true_class(rows.target), int)
     truths = np.unique(rows.target)
+    classed = bool(task.classes)
     classes = np.asarray(task.true_class(truths), int)
     changes = np.flatnonzero(np.diff(classes))
     svg = figures.save(
@@ -255,9 +259,9 @@ def _score_panel(run: RunFolder, *, task: Question) -> str:
         svg,
         kind="svg+xml",
         alt=f"Predicted score against truth, Kendall's tau {tau['estimate']}",
-        caption="Predicted score against the truth. Bars: median of each true "
-        "value; grey lines: class cut-offs; dashed: perfect prediction. "
-        "figures/score_against_truth.svg",
+        caption="Predicted score against the truth. "
+        + ("Bars: median of each true value; grey: class cut-offs; " if classed else "")
+        + "dashed: perfect prediction. figures/score_against_truth.svg",
     )
 
 

@@ -130,7 +130,9 @@ class TableChecks:
         if score is None and probs is not None:
             score = probs @ np.arange(len(self.task.classes), dtype=float)
             by = "expected class"
-            if self.kind == BINARY:
+            if self.kind == STAGES:
+                on_scale, by = True, "expected stage"
+            elif self.kind == BINARY:
                 on_scale, by = True, f"probability of {self.task.classes[1]}"
             notes.append(f"No score is given: rows are ranked by the {by}.")
         elif score is None:
