@@ -171,13 +171,15 @@ def hosmer_lemeshow(
     """
     p = checked_probability(probability)
     edges = np.unique(np.quantile(p, np.linspace(0, 1, groups + 1)))
-    number = len(edges) - 1
+    index = np.maximum(np.searchsorted(edges, p, side="left") - 1, 0)
+    # An edge between two values may leave a group empty.
+    index = np.unique(index, return_inverse=True)[1]
+    size = np.bincount(index)
+    number = len(size)
     if number < 3:
         raise ValueError(f"{number} groups of different probability: at least 3 needed")
-    index = np.clip(np.searchsorted(edges, p, side="left") - 1, 0, number - 1)
-    size = np.bincount(index, minlength=number)
-    observed = np.bincount(index, weights=positive, minlength=number)
-    expected = np.bincount(index, weights=p, minlength=number)
+    observed = np.bincount(index, weights=positive)
+    expected = np.bincount(index, weights=p)
     with np.errstate(invalid="ignore", divide="ignore"):
         value = float(
             np.sum((observed - expected) ** 2 / expected)

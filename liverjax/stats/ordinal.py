@@ -109,8 +109,7 @@ def obuchowski_index(
     half = scipy.stats.norm.ppf((1 + conf) / 2) * se
     return ObuchowskiIndex(
         index,
-        max(0.0, index - half),
-        min(1.0, index + half),
+        *(float(end) for end in np.clip([index - half, index + half], 0.0, 1.0)),
         method=f"Obuchowski index, {np.sum(size > 0)} stages; {conf:.0%} Wald interval",
         n=len(score),
         se=float(se),

@@ -83,8 +83,17 @@ def proportion(
         tails = [(1 - conf) / 2, (1 + conf) / 2]
         low, high = scipy.stats.beta.ppf(tails, count + 0.5, n - count + 0.5)
         return Estimate(share, float(low), float(high), np.nan, words, n)
-    name = {"wilson": "wilson", "wilson_cc": "wilsoncc"}.get(method, "exact")
-    low, high = scipy.stats.binomtest(count, n).proportion_ci(conf, method=name)
+    if method == "clopper_pearson":
+        low, high = beta_interval(count, n=n, conf=conf)
+    elif method == "wilson":
+        z2 = float(scipy.stats.norm.ppf((1 + conf) / 2)) ** 2
+        middle = (count + z2 / 2) / (n + z2)
+        half = np.sqrt(z2 * (count * (n - count) / n + z2 / 4)) / (n + z2)
+        low = 0.0 if count == 0 else middle - half
+        high = 1.0 if count == n else middle + half
+    else:
+        test = scipy.stats.binomtest(count, n)
+        low, high = test.proportion_ci(conf, method="wilsoncc")
     return Estimate(share, float(low), float(high), np.nan, words, n)
 
 

@@ -94,7 +94,8 @@ def auc(
         )
     se = float(np.sqrt(variance))
     half = normal_quantile(conf) * se
-    wald = max(0.0, area - half), min(1.0, area + half)
+    # Unlike max and min, clip keeps an unknown end (one row of a class) NaN.
+    wald = np.clip([area - half, area + half], 0.0, 1.0)
     degenerate = variance <= NO_VARIANCE and method in ("delong", "logit")
     words = f"AUC, {conf:.0%} interval {_interval_words(method, subject)}"
     if degenerate:
@@ -122,8 +123,8 @@ def auc(
         se=se,
         positives=positives,
         negatives=negatives,
-        wald_low=wald[0],
-        wald_high=wald[1],
+        wald_low=float(wald[0]),
+        wald_high=float(wald[1]),
         degenerate=degenerate,
     )
 

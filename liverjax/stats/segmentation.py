@@ -78,7 +78,7 @@ class SurfaceDistances:
 def overlap(
     predicted: Bool[np.ndarray, "*shape"],
     *,
-    truth: Bool[np.ndarray, "*shape"],
+    truth: Bool[np.ndarray, "..."],
     spacing_mm: Sequence[float | int],
 ) -> Overlap:
     """Returns Dice, Jaccard and volumes; a 2-D mask is one slice of 1 mm.
@@ -111,7 +111,7 @@ def overlap(
 def surface_distances(
     predicted: Bool[np.ndarray, "*shape"],
     *,
-    truth: Bool[np.ndarray, "*shape"],
+    truth: Bool[np.ndarray, "..."],
     spacing_mm: Sequence[float | int],
     tolerance_mm: float = 1.0,
 ) -> SurfaceDistances:

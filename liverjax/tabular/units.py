@@ -121,18 +121,18 @@ def checked(value: Value, *, name: str) -> Float[np.ndarray, "..."]:
         raise ValueError(f"{name!r}: expected one of {list(_RANGES)}")
     limits = _RANGES[name]
     column = np.asarray(value, float)
-    for wrong, word, bound, hint in (
-        (column < limits.low, "below", limits.low, limits.if_below),
-        (column > limits.high, "above", limits.high, limits.if_above),
-    ):
-        if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
-            where = f" in row {row}" if column.ndim else ""
-            others = int(wrong.sum())
-            count = f" ({others} of {column.size} values are)" if column.ndim else ""
-            raise ImplausibleValueError(
-                f"{name} {column.flat[row]:g}{where} is {word} {bound:g}{count}: {hint}"
-            )
+    below, above = column < limits.low, column > limits.high
+    if below.any() or above.any():
+        # Where both occur, the mistake that is made more often.
+        low = below.sum() > above.sum()
+        wrong, bound = (below, limits.low) if low else (above, limits.high)
+        row = int(np.flatnonzero(wrong)[0])
+        where = f" in row {row}" if column.ndim else ""
+        count = f" ({wrong.sum()} of {column.size} values are)" if column.ndim else ""
+        raise ImplausibleValueError(
+            f"{name} {column.flat[row]:g}{where} is {'below' if low else 'above'} "
+            f"{bound:g}{count}: {limits.if_below if low else limits.if_above}"
+        )
     known = column[~np.isnan(column)]
     if known.size >= _COLUMN:
         median = float(np.median(known))
@@ -154,7 +154,9 @@ def bilirubin_mg_per_dl(
     Raises:
         ImplausibleValueError: If a value is not in umol/L.
     """
-    return checked(umol_per_l, name="bilirubin_umol_per_l") / BILIRUBIN_UMOL_PER_MG_DL
+    return np.asarray(
+        checked(umol_per_l, name="bilirubin_umol_per_l") / BILIRUBIN_UMOL_PER_MG_DL
+    )
 
 
 def bilirubin_umol_per_l(
@@ -165,7 +167,9 @@ def bilirubin_umol_per_l(
     Raises:
         ImplausibleValueError: If a value is not in mg/dL.
     """
-    return checked(mg_per_dl, name="bilirubin_mg_per_dl") * BILIRUBIN_UMOL_PER_MG_DL
+    return np.asarray(
+        checked(mg_per_dl, name="bilirubin_mg_per_dl") * BILIRUBIN_UMOL_PER_MG_DL
+    )
 
 
 def creatinine_mg_per_dl(
@@ -176,7 +180,9 @@ def creatinine_mg_per_dl(
     Raises:
         ImplausibleValueError: If a value is not in umol/L.
     """
-    return checked(umol_per_l, name="creatinine_umol_per_l") / CREATININE_UMOL_PER_MG_DL
+    return np.asarray(
+        checked(umol_per_l, name="creatinine_umol_per_l") / CREATININE_UMOL_PER_MG_DL
+    )
 
 
 def albumin_g_per_dl(
@@ -187,7 +193,7 @@ def albumin_g_per_dl(
     Raises:
         ImplausibleValueError: If a value is not in g/L.
     """
-    return checked(g_per_l, name="albumin_g_per_l") / 10
+    return np.asarray(checked(g_per_l, name="albumin_g_per_l") / 10)
 
 
 def albumin_g_per_l(
@@ -198,7 +204,7 @@ def albumin_g_per_l(
     Raises:
         ImplausibleValueError: If a value is not in g/dL.
     """
-    return checked(g_per_dl, name="albumin_g_per_dl") * 10
+    return np.asarray(checked(g_per_dl, name="albumin_g_per_dl") * 10)
 
 
 def platelets_10e9_per_l(
@@ -216,4 +222,4 @@ def enzyme_u_per_l(
     ukat_per_l: Value,
 ) -> Float[np.ndarray, "..."]:
     """Returns an enzyme's activity in U/L from ukat/L."""
-    return np.asarray(ukat_per_l, float) * 60
+    return np.asarray(np.asarray(ukat_per_l, float) * 60)

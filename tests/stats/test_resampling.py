@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 
 from liverjax.stats.resampling import (
+    basic_interval,
+    bca_interval,
+    index_weights,
     percentile_interval,
+    permutation_p,
     shuffles,
+    sign_flip_test,
     subject_weights,
     weighted_mean,
 )
@@ -58,3 +63,53 @@ def test_the_interval_leaves_out_undefined_draws_until_they_are_many():
     draws = np.append(np.arange(95.0), [np.nan] * 5)
     assert percentile_interval(draws, conf=0.5) == (23.5, 70.5)
     assert np.isnan(percentile_interval(np.append(draws, [np.nan] * 20))).all()
+
+
+def test_replayed_resamples_are_counted():
+    weight = index_weights(np.array([[0, 0, 2], [1, 2, 2]]), n=3)
+    assert weight.tolist() == [[2, 0, 1], [0, 1, 2]]
+    with pytest.raises(ValueError, match="not in"):
+        index_weights(np.array([[3]]), n=3)
+
+
+def test_a_basic_interval_mirrors_the_percentiles():
+    draws = np.arange(101.0)
+    assert basic_interval(draws, estimate=40.0) == (80 - 97.5, 80 - 2.5)
+
+
+def test_bca_without_skew_and_bias_is_the_percentile_interval():
+    draws = np.linspace(-3, 3, 2_001)
+    jackknife = np.linspace(-1, 1, 21)
+    found = bca_interval(draws, estimate=0.0, jackknife=jackknife)
+    assert (found.z0, found.acceleration) == pytest.approx((0, 0), abs=1e-9)
+    assert (found.low, found.high) == pytest.approx(percentile_interval(draws))
+
+
+def test_a_constant_statistic_has_no_bca_interval():
+    found = bca_interval(np.ones(50), estimate=1.0, jackknife=np.ones(10))
+    assert np.isnan([found.low, found.high]).all()
+    assert found.z0 == 0
+    below = bca_interval(np.ones(50), estimate=1.0, jackknife=np.ones(10), ties="below")
+    assert below.z0 == -np.inf
+
+
+def test_a_permutation_p_is_never_0_and_counts_equal_values():
+    assert permutation_p(np.zeros(9), observed=1.0) == 0.1
+    assert permutation_p(np.array([0.3, 0.1 + 0.2, 0.2]), observed=0.3) == 3 / 4
+
+
+def test_signs_flip_by_subject():
+    """Four subjects, all above 0: 2 of 16 sign patterns are as extreme."""
+    rng = np.random.default_rng(0)
+    subject = np.repeat(np.arange(4), 3)
+    p = sign_flip_test(rng, np.ones(12), subject=subject, permutations=20_000)
+    assert p == pytest.approx(2 / 16, abs=0.01)
+    rows = sign_flip_test(rng, np.ones(12), subject=np.arange(12), permutations=20_000)
+    assert rows < 0.002
+
+
+def test_sites_can_be_resampled_whole():
+    site = np.repeat(["a", "b", "c"], [5, 2, 3])
+    weight = subject_weights(np.random.default_rng(0), subject=site, resamples=20)
+    for name in "abc":
+        assert np.ptp(weight[:, site == name], axis=1).max() == 0
