@@ -47,11 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise InputError("--out is missing: the folder for the report")
     folder = given.run or given.out
     task, slices, subgroups = _question(given), given.slices, given.subgroups
+    given_as = None
     if given.predictions:
         _bring_all(given, folder, task=task)
+        given_as = given.predictions.name
     elif (folder / "metrics.json").exists():
         before = read_json(folder / "metrics.json")
         slices = slices or before.get("slices")
+        given_as = (before.get("input") or {}).get("file")
         subgroups = subgroups or list(before.get("subgroups") or {}) or None
     metrics = judge_run(
         folder,
@@ -60,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         slices=slices,
         subgroups=subgroups,
         ceiling=given.ceiling,
+        given_as=given_as,
     )
     page = write_report(folder, task=task)
     print(_summary(metrics))
@@ -89,8 +93,9 @@ def _parser() -> argparse.ArgumentParser:
         "--baselines",
         type=lambda words: words.split(","),
         default=[],
-        help="columns as simple models: fib4,-platelets_10e9_per_l (minus: lower is "
-        "sicker); write --baselines=... when the first has a minus",
+        help="scores (fib4, apri, albi) or columns as simple models: "
+        "fib4,-platelets_10e9_per_l (minus: lower is sicker); write --baselines=... "
+        "when the first has a minus",
     )
     add("--ceiling", type=pathlib.Path, help="phantom.json of a synthetic cohort")
     add("--delimiter", default=",", help="between cells; 'tab' for a tab")

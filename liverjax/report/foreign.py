@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -12,9 +12,20 @@ from liverjax.cohort.files import read_json
 from liverjax.cohort.table_text import Dialect, number, read_table
 from liverjax.errors import InputError
 from liverjax.report.tables import Predictions
+from liverjax.tabular import scores
+from liverjax.tabular.units import ImplausibleValueError
 from liverjax.tasks.question import Question
 
 BASELINE = "baseline_"
+# Scores that a table with these columns allows.
+SCORES: Mapping[str, tuple[Callable[..., np.ndarray], tuple[str, ...]]] = {
+    "fib4": (
+        scores.fib4,
+        ("age_years", "ast_u_per_l", "alt_u_per_l", "platelets_10e9_per_l"),
+    ),
+    "apri": (scores.apri, ("ast_u_per_l", "platelets_10e9_per_l")),
+    "albi": (scores.albi, ("bilirubin_umol_per_l", "albumin_g_per_l")),
+}
 
 
 def question_of_table(
@@ -86,23 +97,24 @@ def baseline_rows(predictions: Predictions, *, column: str) -> list[dict[str, ob
 
     Args:
         predictions: The table.
-        column: Name of a column of numbers; with a minus sign before it where lower
-            values are sicker.
+        column: Name of a column of numbers, with a minus sign before it where lower
+            values are sicker; or one of `SCORES`, computed from its columns.
 
     Raises:
-        InputError: If the column is missing or holds anything but numbers.
+        InputError: If a column is missing, holds anything but numbers, or is in
+            another unit than its name says.
     """
     name, sign = column.removeprefix("-"), -1.0 if column.startswith("-") else 1.0
-    if name not in predictions.extra:
+    if name in predictions.extra:
+        values = _column(predictions, name)
+    elif name in SCORES:
+        values = _score(predictions, name)
+    else:
         known = ", ".join(predictions.extra) or "no further column"
         raise InputError(
             f"--baselines {column}: {predictions.file} has no column {name!r}; it has "
-            f"{known}"
+            f"{known}; scores that are computed: {', '.join(SCORES)}"
         )
-    try:
-        values = np.array([number(cell) for cell in predictions.extra[name]])
-    except InputError as error:
-        raise InputError(f"--baselines {column}: {error}") from None
     event = predictions.extra.get("event")
     return [
         {
@@ -115,6 +127,29 @@ def baseline_rows(predictions: Predictions, *, column: str) -> list[dict[str, ob
         for i, (subject, visit) in enumerate(predictions.examinations())
         if np.isfinite(values[i])
     ]
+
+
+def _column(predictions: Predictions, name: str) -> np.ndarray:
+    try:
+        return np.array([number(cell) for cell in predictions.extra[name]])
+    except InputError as error:
+        raise InputError(f"--baselines {name}: {error}") from None
+
+
+def _score(predictions: Predictions, name: str) -> np.ndarray:
+    """A clinical score from the columns it needs."""
+    compute, needed = SCORES[name]
+    lacking = [column for column in needed if column not in predictions.extra]
+    if lacking:
+        raise InputError(
+            f"--baselines {name}: needs the columns {', '.join(needed)}; "
+            f"{predictions.file} lacks {', '.join(lacking)}"
+        )
+    columns = {column: _column(predictions, column) for column in needed}
+    try:
+        return np.asarray(compute(**columns), float)
+    except ImplausibleValueError as error:
+        raise InputError(f"--baselines {name}: {error}") from None
 
 
 def _classes(

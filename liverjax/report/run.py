@@ -83,6 +83,7 @@ def judge_run(
     slices: str | None = None,
     subgroups: Sequence[str] | None = None,
     ceiling: pathlib.Path | None = None,
+    given_as: str | None = None,
 ) -> dict[str, Any]:
     """Returns and writes ``metrics.json`` of a run folder, from its tables alone.
 
@@ -96,6 +97,7 @@ def judge_run(
         slices: How rows of slices are judged (`from_slices`).
         subgroups: Columns whose levels are compared (`judge_subgroups`).
         ceiling: Another file than ``phantom.json`` that holds the ceiling.
+        given_as: What the table was called before it was copied here.
 
     Raises:
         InputError: If a table cannot be used.
@@ -105,7 +107,7 @@ def judge_run(
     )
     models = sorted((run_dir / "models").glob("*.csv"))
     return judge(
-        predictions,
+        dataclasses.replace(predictions, file=given_as or predictions.file),
         task=task,
         compare=[read_predictions(path, task=task, slices=slices) for path in models],
         examinations=_rows(run_dir / "examinations.csv"),

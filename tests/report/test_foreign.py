@@ -9,6 +9,7 @@ import pytest
 import sklearn.metrics
 
 from liverjax import report
+from liverjax.cohort.files import read_csv, read_json
 from liverjax.errors import InputError
 from liverjax.report.__main__ import main
 from liverjax.report.foreign import question_of_table
@@ -69,7 +70,8 @@ def test_a_mistake_is_answered_by_the_sentence_that_mends_it(
     ("words", "sentence"),
     [
         (("--subgroups", "gender"), "no column 'gender'; it has site"),
-        (("--baselines", "fib4"), "no column 'fib4'"),
+        (("--baselines", "ferritin"), "no column 'ferritin'"),
+        (("--baselines", "apri"), "mine.csv lacks ast_u_per_l"),
         (("--classes", "a,b,c"), "expected two names"),
         (("--slices", "mean", "--decimal", ";"), "--decimal"),
     ],
@@ -145,3 +147,27 @@ def test_one_class_alone_has_no_area_and_a_page(tmp_path):
     judge_words(tmp_path, text, "--task", "binary")
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "needs rows of both classes" in page
+
+
+LABS = "subject,target,score,age_years,ast_u_per_l,alt_u_per_l,platelets_10e9_per_l\n"
+
+
+def test_a_score_is_made_of_its_columns_and_compared(tmp_path):
+    lines = [f"p{i},{i % 2},{0.1 + i / 20},60,{40 + 9 * i},36,200\n" for i in range(12)]
+    judge_words(
+        tmp_path,
+        LABS + "".join(lines),
+        *("--task", "binary", "--baselines", "fib4"),
+    )
+    out = tmp_path / "out"
+    _, rows = read_csv(out / "models" / "baseline_fib4.csv")
+    assert float(rows[0]["score"]) == pytest.approx(60 * 40 / (200 * 6))
+    models = read_json(out / "metrics.json")["models"]
+    assert "auc_difference" in models["baseline_fib4"]
+    assert "Judgement of mine.csv" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_platelets_in_another_unit_are_refused_with_the_reason(tmp_path):
+    text = LABS + "".join(f"p{i},{i % 2},0.{i},60,40,36,200000\n" for i in range(9))
+    with pytest.raises(InputError, match="--baselines fib4: platelets_10e9_per_l"):
+        judge_words(tmp_path, text, "--task", "binary", "--baselines", "fib4")
