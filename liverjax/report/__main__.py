@@ -18,15 +18,24 @@ from liverjax.cohort.files import read_json, sha256_file, write_bytes
 from liverjax.cohort.table_text import Dialect
 from liverjax.errors import InputError, run_command
 from liverjax.report import markup
+from liverjax.report.foreign import (
+    BASELINE,
+    baseline_rows,
+    question_of_folder,
+    question_of_table,
+)
+from liverjax.report.headlines import HEADLINES
 from liverjax.report.html import RESEARCH_ONLY, write_report
 from liverjax.report.run import judge_run
 from liverjax.report.tables import (
+    SLICES,
     VISITS,
+    Predictions,
     read_predictions,
     to_rows,
     write_predictions,
 )
-from liverjax.tasks.question import Task
+from liverjax.tasks.question import Question
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,17 +46,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.predictions and not given.out:
         raise InputError("--out is missing: the folder for the report")
     folder = given.run or given.out
-    task = _task(given.task, run=given.run)
+    task, slices, subgroups = _question(given), given.slices, given.subgroups
+    given_as = None
     if given.predictions:
-        dialect = Dialect(given.delimiter, given.decimal, given.encoding)
-        _bring(
-            given.predictions, folder / "predictions.csv", task=task, dialect=dialect
-        )
-        _check_models(given.compare, folder=folder)
-        for other in given.compare:
-            path = folder / "models" / f"{other.stem}.csv"
-            _bring(other, path, task=task, dialect=dialect)
-    metrics = judge_run(folder, task=task, visits=given.visits, ceiling=given.ceiling)
+        _bring_all(given, folder, task=task)
+        given_as = given.predictions.name
+    elif (folder / "metrics.json").exists():
+        before = read_json(folder / "metrics.json")
+        slices = slices or before.get("slices")
+        given_as = (before.get("input") or {}).get("file")
+        subgroups = subgroups or list(before.get("subgroups") or {}) or None
+    metrics = judge_run(
+        folder,
+        task=task,
+        visits=given.visits,
+        slices=slices,
+        subgroups=subgroups,
+        ceiling=given.ceiling,
+        given_as=given_as,
+    )
     page = write_report(folder, task=task)
     print(_summary(metrics))
     print(RESEARCH_ONLY)
@@ -61,12 +78,25 @@ def _parser() -> argparse.ArgumentParser:
         description="Judges a table of predictions, or a finished run again.",
     )
     add = parser.add_argument
+    names = sorted({*tasks.TASKS, *tasks.GENERIC})
     add("--predictions", type=pathlib.Path, help="table: subject, target, score ...")
     add("--compare", type=pathlib.Path, nargs="+", default=[], help="other models")
     add("--run", type=pathlib.Path, help="a finished run folder, judged again")
-    add("--task", choices=sorted(tasks.TASKS), help="with --run: the run's own")
+    add("--task", choices=names, help="with --run: the run's own")
+    add("--classes", help="names in order, the negative or mildest first: F0,F1,F2")
+    add("--cutoff", type=float, help="binary: from here on a score is positive (0.5)")
     add("--out", type=pathlib.Path, help="folder for report, figures and metrics")
     add("--visits", choices=VISITS, help="which examinations of a patient are kept")
+    add("--slices", choices=SLICES, help="the table's rows are slices: how to judge")
+    add("--subgroups", nargs="+", help="columns, or cuts like 'age_years>=60'")
+    add(
+        "--baselines",
+        type=lambda words: words.split(","),
+        default=[],
+        help="scores (fib4, apri, albi) or columns as simple models: "
+        "fib4,-platelets_10e9_per_l (minus: lower is sicker); write --baselines=... "
+        "when the first has a minus",
+    )
     add("--ceiling", type=pathlib.Path, help="phantom.json of a synthetic cohort")
     add("--delimiter", default=",", help="between cells; 'tab' for a tab")
     add("--decimal", default=".", help="decimal sign, '.' or ','")
@@ -74,21 +104,51 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _task(name: str | None, *, run: pathlib.Path | None) -> Task:
-    """The named task, or the run's own with its options."""
-    config = run / "config.json" if run else None
-    if config and config.exists():
-        options = dict(read_json(config).get("task") or {})
-        if name in (None, options.get("name")) and "name" in options:
-            return tasks.make(options.pop("name"), **options)
-    if name is None:
-        raise InputError(f"--task is missing: one of {', '.join(sorted(tasks.TASKS))}")
-    return tasks.make(name)
+def _question(given: argparse.Namespace) -> Question:
+    if given.run:
+        return question_of_folder(given.run, name=given.task)
+    if given.task is None:
+        known = ", ".join(sorted({*tasks.TASKS, *tasks.GENERIC}))
+        raise InputError(f"--task is missing: one of {known}")
+    return question_of_table(
+        given.predictions,
+        name=given.task,
+        classes=given.classes.split(",") if given.classes else None,
+        cutoff=given.cutoff,
+        dialect=_dialect(given),
+    )
 
 
-def _check_models(compare: Sequence[pathlib.Path], *, folder: pathlib.Path) -> None:
+def _dialect(given: argparse.Namespace) -> Dialect:
+    return Dialect(given.delimiter, given.decimal, given.encoding)
+
+
+def _bring_all(
+    given: argparse.Namespace, folder: pathlib.Path, *, task: Question
+) -> None:
+    """Copies the table, the compared tables and the baselines into the folder."""
+    dialect, slices = _dialect(given), given.slices
+    read = _bring(
+        given.predictions,
+        folder / "predictions.csv",
+        task=task,
+        dialect=dialect,
+        slices=slices,
+    )
+    baselines = {
+        BASELINE + column.removeprefix("-"): baseline_rows(read, column=column)
+        for column in given.baselines
+    }
+    _check_models([*(p.stem for p in given.compare), *baselines], folder=folder)
+    for other in given.compare:
+        path = folder / "models" / f"{other.stem}.csv"
+        _bring(other, path, task=task, dialect=dialect, slices=slices)
+    for name, rows in baselines.items():
+        write_predictions(folder / "models" / f"{name}.csv", rows, task=task)
+
+
+def _check_models(names: Sequence[str], *, folder: pathlib.Path) -> None:
     """Each table needs a name of its own, and only given ones are judged."""
-    names = [path.stem for path in compare]
     if len(set(names)) < len(names):
         raise InputError(f"--compare: two tables have one name: {', '.join(names)}")
     there = {path.stem for path in (folder / "models").glob("*.csv")}
@@ -101,29 +161,37 @@ def _check_models(compare: Sequence[pathlib.Path], *, folder: pathlib.Path) -> N
 
 
 def _bring(
-    source: pathlib.Path, target: pathlib.Path, *, task: Task, dialect: Dialect
-) -> None:
+    source: pathlib.Path,
+    target: pathlib.Path,
+    *,
+    task: Question,
+    dialect: Dialect,
+    slices: str | None,
+) -> Predictions:
     """Copies a checked table into the report's folder, as our own form where needed.
 
     The folder then holds everything that its report was made from.
     """
-    read = read_predictions(source, task=task, dialect=dialect)
+    read = read_predictions(source, task=task, dialect=dialect, slices=slices)
     if target.exists() and (target.parent / "config.json").exists():
         if sha256_file(target) == read.sha256:
-            return
+            return read
         raise InputError(
             f"{target.parent}: a run folder with predictions of its own; choose "
             "another --out"
         )
     if dialect == Dialect():
         write_bytes(target, source.read_bytes())
+    elif slices:
+        raise InputError("--slices needs tables with comma, point and UTF-8")
     else:
         write_predictions(target, to_rows(read, task=task), task=task)
+    return read
 
 
 def _summary(metrics: Mapping[str, Any]) -> str:
     lines = [f"set {metrics['set']}"]
-    for name in ("kendall_tau", "kendall_tau_within_folds", "accuracy"):
+    for name in HEADLINES[metrics["kind"]]:
         metric = metrics.get(name)
         if metric and not markup.is_absent(metric["estimate"]):
             line = f"{name} {markup.estimate(metric)}, n {metric['n']}"

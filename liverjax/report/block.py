@@ -10,116 +10,23 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
 
-from liverjax.report.table_checks import UNKNOWN_CLASS
-from liverjax.report.tables import Predictions
+from liverjax.report.binary_block import binary_families
+from liverjax.report.judged import CLUSTERED, Block, Judged, by_bootstrap
+from liverjax.report.measure_block import number_figures, survival_figures
+from liverjax.report.stage_block import stage_figures
 from liverjax.stats import classification, proportions, rank_correlation
 from liverjax.stats.estimate import Estimate
-from liverjax.stats.resampling import (
-    percentile_interval,
-    subject_weights,
-    weighted_mean,
-)
-from liverjax.tasks.question import Task
-
-Block = dict[str, Estimate]
-
-CLUSTERED = "subjects have several rows: no test without a clustered form"
-
-
-@dataclasses.dataclass(frozen=True)
-class Judged:
-    """Rows with a truth, and the resamples that all their statistics share.
-
-    Attributes:
-        seed: Of the permutations; the resamples came from it too.
-        classes: Names in clinical order.
-        score: Higher is sicker.
-        target: Truth.
-        ideal: What a perfect score would be, or None where the score is only ranked.
-        true_class: Index of the truth's class.
-        predicted_class: Index, or None where no class is known.
-        fold: The fold that held each row out, or None.
-        weight: Resamples: how often each row was drawn.
-        clustered: Some subject has several rows.
-        ascites: Child-Pugh points of ascites (1 is none), or None where not known.
-    """
-
-    seed: int
-    classes: tuple[str, ...]
-    score: Float[np.ndarray, " n"]
-    target: Float[np.ndarray, " n"]
-    ideal: Float[np.ndarray, " n"] | None
-    true_class: Int[np.ndarray, " n"]
-    predicted_class: Int[np.ndarray, " n"] | None
-    fold: Shaped[np.ndarray, " n"] | None
-    weight: Int[np.ndarray, "b n"]
-    clustered: bool
-    ascites: Float[np.ndarray, " n"] | None = None
-
-    @property
-    def confusion(self) -> Int[np.ndarray, "k k"]:
-        """Counts of true (rows) and predicted classes; only where classes are known."""
-        assert self.predicted_class is not None
-        return classification.confusion_matrix(
-            self.true_class,
-            predicted_class=self.predicted_class,
-            num_classes=len(self.classes),
-        )
-
-
-def judged_rows(predictions: Predictions, *, task: Task, seed: int) -> Judged:
-    """Returns the rows that have a truth, ready to be judged.
-
-    Rows are sorted, so that the order of the file changes nothing.
-
-    Args:
-        predictions: One group of rows.
-        task: The clinical question.
-        seed: Of resamples and permutations.
-    """
-    rows = predictions.take(~np.isnan(predictions.target))
-    rows = rows.take(np.lexsort((rows.visit, rows.subject)))
-    true_class = np.asarray(task.true_class(rows.target), int)
-    has_folds = len(rows) > 0 and bool(np.all(rows.fold != ""))
-    known = len(rows) > 0 and bool(np.all(rows.predicted_class != UNKNOWN_CLASS))
-    return Judged(
-        seed=seed,
-        classes=task.classes,
-        score=rows.score,
-        target=rows.target,
-        ideal=ideal_score(rows, task=task),
-        true_class=true_class,
-        predicted_class=rows.predicted_class if known else None,
-        fold=rows.fold if has_folds else None,
-        weight=subject_weights(
-            np.random.default_rng(seed),
-            subject=rows.subject,
-            stratum=rows.fold if has_folds else None,
-        ),
-        clustered=len(np.unique(rows.subject)) < len(rows),
-        ascites=_ascites(rows),
-    )
-
-
-def ideal_score(rows: Predictions, *, task: Task) -> Float[np.ndarray, " n"] | None:
-    """Returns the score a perfect network would give; None where scores only rank."""
-    if not rows.on_scale:
-        return None
-    if is_class_index(task):
-        return np.asarray(task.true_class(rows.target), float)
-    return rows.target
-
-
-def is_class_index(task: Task) -> bool:
-    """Returns whether the task's score runs over class indices, not over its target."""
-    return task.score_range == (0.0, len(task.classes) - 1.0)
+from liverjax.stats.resampling import weighted_mean
+from liverjax.tasks import kinds
 
 
 def block(rows: Judged) -> Block:
     """Returns every statistic of a group of rows by its name."""
-    return {name: value for family in FAMILIES for name, value in family(rows).items()}
+    if not len(rows.target):
+        return {}
+    families = FAMILIES[rows.kind]
+    return {name: value for family in families for name, value in family(rows).items()}
 
 
 def rank_figures(rows: Judged) -> Block:
@@ -159,18 +66,19 @@ def class_figures(rows: Judged) -> Block:
     exact = proportions.proportion(right, n=n, method="clopper_pearson")
     test = proportions.no_information_rate_test(confusion)
     if rows.clustered:
-        exact = _by_bootstrap(rows, exact.estimate, classification.accuracy(drawn))
+        exact = by_bootstrap(rows, exact.estimate, draws=classification.accuracy(drawn))
         test = dataclasses.replace(
             test, p=np.nan, method=f"no-information rate; {CLUSTERED}"
         )
     found: Block = {"accuracy": exact, "no_information_rate_test": test}
     for name, statistic in _OF_CONFUSION.items():
-        found[name] = _by_bootstrap(rows, float(statistic(confusion)), statistic(drawn))
+        value = float(statistic(confusion))
+        found[name] = by_bootstrap(rows, value, draws=statistic(drawn))
     figures = classification.class_figures(confusion)
     resampled = classification.class_figures(drawn)
     for name, values in _named(figures).items():
         draws = _named(resampled)[name]
-        macro = _by_bootstrap(rows, float(values.mean()), draws.mean(axis=1))
+        macro = by_bootstrap(rows, float(values.mean()), draws=draws.mean(axis=1))
         undefined = [
             c for c, v in zip(rows.classes, values, strict=True) if np.isnan(v)
         ]
@@ -196,11 +104,30 @@ def error_figures(rows: Judged) -> Block:
     }
 
 
-FAMILIES: tuple[Callable[[Judged], Block], ...] = (
-    rank_figures,
-    class_figures,
-    error_figures,
-)
+def pooled_tau(rows: Judged) -> Block:
+    """Returns Kendall's tau of score and truth."""
+    return {"kendall_tau": _tau(rows, rows.score, rows.target)}
+
+
+def within_fold_figures(rows: Judged) -> Block:
+    """Returns the tau within folds of rows that have folds; nothing for others."""
+    return {} if rows.fold is None else {"kendall_tau_within_folds": _within(rows)}
+
+
+Family = Callable[[Judged], Block]
+FAMILIES: Mapping[str, tuple[Family, ...]] = {
+    kinds.POINTS: (rank_figures, class_figures, error_figures),
+    kinds.BINARY: (*binary_families(), within_fold_figures),
+    kinds.STAGES: (
+        stage_figures,
+        pooled_tau,
+        within_fold_figures,
+        class_figures,
+        error_figures,
+    ),
+    kinds.NUMBER: (number_figures, error_figures, within_fold_figures),
+    kinds.SURVIVAL: (survival_figures,),
+}
 _OF_CONFUSION: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "within_one_class": classification.within_one_class,
     "quadratic_kappa": lambda counts: classification.kappa(counts, weights="quadratic"),
@@ -257,25 +184,14 @@ def _of_class(
         share = proportions.proportion(int(top), n=int(bottom))
         if not rows.clustered:
             return share
-        return _by_bootstrap(rows, share.estimate, draws, n=int(bottom))
+        return by_bootstrap(rows, share.estimate, draws=draws, n=int(bottom))
     f1 = float(classification.class_figures(confusion).f1[index])
-    return _by_bootstrap(rows, f1, draws)
+    return by_bootstrap(rows, f1, draws=draws)
 
 
 def _mean(rows: Judged, values: np.ndarray) -> Estimate:
     draws = weighted_mean(values, weight=rows.weight)
-    return _by_bootstrap(rows, float(values.mean()), draws)
-
-
-def _by_bootstrap(
-    rows: Judged, estimate: float, draws: np.ndarray, *, n: int | None = None
-) -> Estimate:
-    low, high = percentile_interval(draws)
-    inside = " inside folds" if rows.fold is not None else ""
-    words = f"95% interval from {len(draws):,} bootstraps of subjects{inside}"
-    return Estimate(
-        float(estimate), low, high, np.nan, words, len(rows.target) if n is None else n
-    )
+    return by_bootstrap(rows, float(values.mean()), draws=draws)
 
 
 def _named(figures: classification.ClassFigures) -> dict[str, np.ndarray]:
@@ -286,13 +202,3 @@ def _named(figures: classification.ClassFigures) -> dict[str, np.ndarray]:
         "npv": figures.npv,
         "f1": figures.f1,
     }
-
-
-def _ascites(rows: Predictions) -> np.ndarray | None:
-    cells = rows.extra.get("ascites_points")
-    if cells is None:
-        return None
-    try:
-        return np.array([float(cell) if cell else np.nan for cell in cells], float)
-    except ValueError:
-        return None

@@ -11,32 +11,28 @@ import numpy as np
 
 from liverjax.cohort.files import Row
 from liverjax.cohort.schema import STATUS_COLUMNS
-from liverjax.cohort.table_text import is_numeric_column, number
-from liverjax.errors import InputError
 from liverjax.report import figures, markup
-from liverjax.report.block import ideal_score
 from liverjax.report.cautions import preparation_findings
 from liverjax.report.flow import Flow
+from liverjax.report.judged import ideal_score
 from liverjax.report.markup import Section
 from liverjax.report.run import RunFolder
+from liverjax.report.table_one import column_numbers, table_one
 from liverjax.report.tables import Predictions, examination_name
-from liverjax.tasks.question import Task
+from liverjax.tasks.question import Question
 
 WORST = 10
 _PICTURE_WIDTH_PX = 800
 _PICTURE_BYTES = 250_000
-_CATEGORIES = ("sex", "aetiology", "recruitment", "specimen")
-# Day offsets order the visits of one subject; their median describes nobody.
-_NOT_DESCRIBED = ("exam_day", "reference_day")
 
 
-def cohort(run: RunFolder, *, flow: Flow, task: Task) -> Section:
+def cohort(run: RunFolder, *, flow: Flow, task: Question) -> Section:
     """Returns the flow of examinations and table 1 by set and by class."""
     return markup.section(
         "cohort",
         "Cohort",
         _flow_boxes(flow),
-        _table_one(run.predictions, task=task),
+        table_one(run.predictions, task=task),
         source=", ".join(
             sorted({*(step.source for step in flow.steps), "predictions.csv"})
         ),
@@ -96,7 +92,7 @@ def preparation(run: RunFolder) -> Section:
     )
 
 
-def worst_cases(run: RunFolder, *, task: Task) -> Section:
+def worst_cases(run: RunFolder, *, task: Question) -> Section:
     """Returns the ten examinations furthest from their truth, with their pictures."""
     rows = run.predictions
     rows = rows.take((rows.set == run.metrics["set"]) & np.isfinite(rows.target))
@@ -117,7 +113,7 @@ def worst_cases(run: RunFolder, *, task: Task) -> Section:
             rows.take(order[i : i + 1]),
             place=i + 1,
             error=float(error[order[i]]),
-            true_class=task.classes[true_class[order[i]]],
+            true_class=task.classes[true_class[order[i]]] if task.classes else "",
             task=task,
             unit=unit,
             status=status,
@@ -158,7 +154,7 @@ def _case(
     place: int,
     error: float,
     true_class: str,
-    task: Task,
+    task: Question,
     unit: str,
     status: Mapping[tuple[str, str], Row],
     pictures: pathlib.Path,
@@ -168,7 +164,7 @@ def _case(
     predicted = f" ({task.classes[index]})" if index >= 0 else ""
     found = status.get((subject, str(visit)), {})
     pairs = [
-        ("Truth", f"{row.target[0]:g} ({true_class})"),
+        ("Truth", _truth(float(row.target[0]), true_class)),
         ("Prediction", f"{row.score[0]:.2f}{predicted}"),
         (unit.capitalize(), f"{error:+.2f}".replace("-", "−")),
         ("Site", row.site[0]),
@@ -192,6 +188,13 @@ def _case(
     return f"<article class='case'>{title}{markup.facts(pairs)}{picture}</article>"
 
 
+def _truth(target: float, name: str) -> str:
+    """``7 (B)``; of classes that are the truth themselves only the name."""
+    if not name or name == f"{target:g}":
+        return f"{target:g}"
+    return f"{target:g} ({name})"
+
+
 def _flow_boxes(flow: Flow) -> str:
     boxes = []
     for step in flow.steps:
@@ -205,86 +208,16 @@ def _flow_boxes(flow: Flow) -> str:
     return f"<ol class='flow'>{''.join(boxes)}</ol>{gaps}"
 
 
-def _table_one(rows: Predictions, *, task: Task) -> str:
-    """Table 1: columns are the sets, and the classes of all judged examinations."""
-    judged = rows.take(np.isfinite(rows.target))
-    true_class = np.asarray(task.true_class(judged.target), int)
-    columns = {
-        f"Set {name}": judged.set == name for name in dict.fromkeys(judged.set.tolist())
-    }
-    if len(columns) > 1:
-        columns = {"All": np.ones(len(judged), bool)} | columns
-    columns |= {f"Class {c}": true_class == i for i, c in enumerate(task.classes)}
-    lines: list[tuple[str, ...]] = []
-
-    def line(label: str, cells: Sequence[str]) -> None:
-        lines.append((label, *cells))
-
-    masks = list(columns.values())
-    line("Examinations", [str(mask.sum()) for mask in masks])
-    line("Patients", [str(len(set(judged.subject[m].tolist()))) for m in masks])
-    line("Truth, median (quartiles)", [_quartiles(judged.target[m]) for m in masks])
-    for i, name in enumerate(task.classes):
-        line(f"Class {markup.text(name)}", [_share(true_class[m] == i) for m in masks])
-    for site in sorted(set(judged.site.tolist()) - {""}):
-        line(
-            f"Site {markup.text(site)}", [_share(judged.site[m] == site) for m in masks]
-        )
-    for name, cells in judged.extra.items():
-        if name in _CATEGORIES:
-            for value in sorted(set(cells.tolist()) - {""}):
-                label = f"{markup.text(name)}: {markup.text(value)}"
-                line(label, [_share(cells[m] == value) for m in masks])
-        elif is_numeric_column(name) and name not in _NOT_DESCRIBED:
-            values = _numbers(cells.tolist())
-            if values is None or not np.isfinite(values).any():
-                continue
-            line(
-                markup.code(name),
-                [_quartiles(values[m]) for m in masks],
-            )
-            if np.isnan(values).any():
-                line("– missing", [_share(np.isnan(values[m])) for m in masks])
-    caption = "Judged examinations: number (%), or median (quartiles)."
-    return markup.table(("", *columns), lines, caption=caption)
-
-
 def _measures(status: Sequence[Row]) -> dict[str, dict[str, float]]:
     """Numeric columns of status.csv: value by examination, empty cells left out."""
     found: dict[str, dict[str, float]] = {}
     for name in status[0] if status else ():
         if name in STATUS_COLUMNS:
             continue
-        values = _numbers([row[name] for row in status])
+        values = column_numbers([row[name] for row in status])
         if values is None or not np.isfinite(values).any():
             continue
         keys = [examination_name(row["subject"], row["visit"]) for row in status]
         pairs = zip(keys, values.tolist(), strict=True)
         found[name] = {key: value for key, value in pairs if np.isfinite(value)}
     return found
-
-
-def _numbers(cells: Sequence[str]) -> np.ndarray | None:
-    try:
-        return np.array([number(cell) for cell in cells])
-    except InputError:
-        return None
-
-
-def _share(mask: np.ndarray) -> str:
-    if not len(mask):
-        return markup.NONE
-    return f"{mask.sum()} ({mask.mean():.0%})"
-
-
-def _quartiles(values: np.ndarray) -> str:
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return markup.NONE
-    low, middle, high = map(_short, np.quantile(values, [0.25, 0.5, 0.75]))
-    return f"{middle} ({low} to {high})"
-
-
-def _short(value: float) -> str:
-    """One decimal below 100, none above, no trailing zero."""
-    return f"{value:.{1 if abs(value) < 100 else 0}f}".removesuffix(".0")

@@ -24,8 +24,8 @@ logging.getLogger("fontTools").setLevel(logging.WARNING)
 # Okabe and Ito's colours: distinguishable with any common colour vision.
 BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
 RED, SKY, PURPLE, GREY = "#D55E00", "#56B4E9", "#CC79A7", "#6b7280"
-_CLASS_COLOURS = (BLUE, ORANGE, RED, GREEN, PURPLE, SKY)
-_CLASS_MARKERS = ("o", "s", "^", "D", "v", "P")
+CLASS_COLOURS = (BLUE, ORANGE, RED, GREEN, PURPLE, SKY)
+CLASS_MARKERS = ("o", "s", "^", "D", "v", "P")
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
@@ -42,8 +42,8 @@ _STYLE: dict[Any, Any] = {
 _WIDTH = 4.2  # inches: full size on a phone, half a page in print
 
 
-def _styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Draws in this module's style, whatever the caller's settings are."""
+def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Returns a drawing function that keeps this module's style for any caller."""
 
     @functools.wraps(draw)
     def styled(*args: Any, **options: Any) -> Figure:
@@ -77,7 +77,7 @@ def save(figure: Figure, folder: pathlib.Path, *, name: str) -> bytes:
     return svg.getvalue()
 
 
-@_styled
+@styled
 def score_against_truth(
     score: Float[np.ndarray, " n"],
     *,
@@ -95,29 +95,29 @@ def score_against_truth(
         score: Prediction.
         target: Truth; points are spread sideways where it repeats.
         true_class: Sets colour and marker.
-        classes: Names.
+        classes: Names; empty where there are none.
         score_cuts: Where the predicted class changes.
         target_cuts: Where the true class changes.
         identity: Whether both axes have one unit, so that the diagonal is perfection.
         title: Line above.
     """
-    figure, axes = _axes(4.0)
+    figure, axes = new_axes(4.0)
     for cut in target_cuts:
         axes.axvline(cut, color="0.8", linewidth=0.8, zorder=0)
     for cut in score_cuts:
         axes.axhline(cut, color="0.8", linewidth=0.8, zorder=0)
-    if len(score_cuts) == len(target_cuts):
+    if target_cuts and len(score_cuts) == len(target_cuts):
         _shade_agreement(axes, target_cuts, score_cuts)
     place = target + _sideways(target)
-    for index, name in enumerate(classes):
+    for index, name in enumerate(classes or ("",)):
         of = true_class == index
         axes.scatter(
             place[of],
             score[of],
             s=16,
             alpha=0.75,
-            color=_CLASS_COLOURS[index % 6],
-            marker=_CLASS_MARKERS[index % 6],
+            color=CLASS_COLOURS[index % 6],
+            marker=CLASS_MARKERS[index % 6],
             linewidths=0,
             label=f"true {name} (n = {of.sum()})",
         )
@@ -132,16 +132,17 @@ def score_against_truth(
     axes.set_ylabel("predicted score")
     axes.set_title(title)
     axes.autoscale_view()
-    figure.legend(loc="outside lower center", ncols=min(3, len(classes)))
+    if classes:
+        figure.legend(loc="outside lower center", ncols=min(3, len(classes)))
     return figure
 
 
-@_styled
+@styled
 def confusion(
     counts: Int[np.ndarray, "k k"], *, classes: Sequence[str], title: str
 ) -> Figure:
     """Returns the confusion matrix with counts and row shares (figure 2b)."""
-    figure, axes = _axes(4.0)
+    figure, axes = new_axes(4.0)
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -166,7 +167,7 @@ def confusion(
     return figure
 
 
-@_styled
+@styled
 def forest(
     rows: Sequence[Interval], *, label: str, lines: Mapping[str, float]
 ) -> Figure:
@@ -177,7 +178,7 @@ def forest(
         label: Name of the statistic.
         lines: Named values drawn across all rows.
     """
-    figure, axes = _axes(0.9 + 0.36 * len(rows) + 0.2 * len(lines))
+    figure, axes = new_axes(0.9 + 0.36 * len(rows) + 0.2 * len(lines))
     places = np.arange(len(rows))[::-1]
     lowest = np.nanmin([0.0, *(row.low for row in rows), *(r.estimate for r in rows)])
     for place, row in zip(places, rows, strict=True):
@@ -199,7 +200,7 @@ def forest(
     return figure
 
 
-@_styled
+@styled
 def by_fold(
     rows: Sequence[Mapping[str, Any]], *, tau: float, accuracy: float
 ) -> Figure:
@@ -210,7 +211,7 @@ def by_fold(
         tau: Within-fold tau.
         accuracy: Of all rows.
     """
-    figure, axes = _axes(3.6, rows=2)
+    figure, axes = new_axes(3.6, rows=2)
     names = [str(row["fold"]) for row in rows]
     for one, (key, whole, label) in zip(
         axes,
@@ -227,7 +228,7 @@ def by_fold(
     return figure
 
 
-@_styled
+@styled
 def learning_curves(
     members: Mapping[str, Sequence[Mapping[str, Any]]], *, best: Mapping[str, int]
 ) -> Figure:
@@ -237,7 +238,7 @@ def learning_curves(
         members: Lines of ``metrics.jsonl`` by member.
         best: Epoch (from 0) whose state predicts, by member.
     """
-    figure, axes = _axes(4.4, rows=2)
+    figure, axes = new_axes(4.4, rows=2)
     for key, colour, label in (
         ("loss", BLUE, "training"),
         ("select_loss", ORANGE, "selection"),
@@ -263,7 +264,7 @@ def learning_curves(
     return figure
 
 
-@_styled
+@styled
 def strips(columns: Mapping[str, Sequence[float]], *, label: str) -> Figure:
     """Returns values as points, a row a column, with their medians.
 
@@ -271,7 +272,7 @@ def strips(columns: Mapping[str, Sequence[float]], *, label: str) -> Figure:
         columns: Values by name.
         label: Of the axis, with the unit.
     """
-    figure, axes = _axes(0.8 + 0.5 * len(columns))
+    figure, axes = new_axes(0.8 + 0.5 * len(columns))
     places = np.arange(len(columns))[::-1]
     for place, values in zip(places, columns.values(), strict=True):
         values = np.asarray(values, float)
@@ -297,7 +298,13 @@ def _shade_agreement(
         axes.add_artist(field)
 
 
-def _axes(height: float, *, rows: int = 1) -> tuple[Figure, Any]:
+def new_axes(height: float, *, rows: int = 1) -> tuple[Figure, Any]:
+    """Returns a figure of the page's width and its axes, one above the other.
+
+    Args:
+        height: Inches.
+        rows: Number of axes, with one horizontal axis.
+    """
     figure = Figure(figsize=(_WIDTH, height), layout="constrained")
     return figure, figure.subplots(rows, 1, sharex=rows > 1)
 

@@ -8,17 +8,48 @@ from typing import Any
 import numpy as np
 
 from liverjax.report import figures, markup
+from liverjax.report.diagnostic_sections import model_name
 from liverjax.report.figures import Interval
+from liverjax.report.headlines import DIFFERENCE_LABELS, FOREST_LABELS, FORESTS
 from liverjax.report.markup import Section
 from liverjax.report.run import RunFolder
-from liverjax.tasks.question import Task
+from liverjax.tasks import kinds
+from liverjax.tasks.question import Question
 
+# Columns of the table of sets, sites and models.
 _GROUP_COLUMNS = {
-    "kendall_tau": "Tau, pooled",
-    "kendall_tau_within_folds": "Tau within folds",
-    "accuracy": "Accuracy",
-    "no_information_rate_test": "No-information rate",
-    "mean_absolute_error": "Mean absolute error",
+    kinds.POINTS: {
+        "kendall_tau": "Tau, pooled",
+        "kendall_tau_within_folds": "Tau within folds",
+        "accuracy": "Accuracy",
+        "no_information_rate_test": "No-information rate",
+        "mean_absolute_error": "Mean absolute error",
+    },
+    kinds.BINARY: {
+        "auc": "AUC",
+        "sensitivity": "Sensitivity",
+        "specificity": "Specificity",
+        "accuracy": "Accuracy",
+        "brier": "Brier score",
+        "calibration_slope": "Calibration slope",
+    },
+    kinds.STAGES: {
+        "auc_macro": "AUC, macro",
+        "obuchowski_index": "Obuchowski index",
+        "quadratic_kappa": "Quadratic kappa",
+        "accuracy": "Accuracy",
+        "mean_absolute_error": "Mean absolute error",
+    },
+    kinds.NUMBER: {
+        "mean_absolute_error": "Mean absolute error",
+        "bias": "Mean difference",
+        "icc_agreement": "Intraclass correlation",
+        "lin_concordance": "Lin's concordance",
+    },
+    kinds.SURVIVAL: {
+        "harrell_c": "Harrell's C",
+        "hazard_ratio": "Hazard ratio",
+    },
 }
 
 
@@ -28,19 +59,26 @@ def groups(run: RunFolder) -> Section:
     headline_first = sorted(metrics["sets"], key=lambda name: name != metrics["set"])
     blocks = {f"set {name}": metrics["sets"][name] for name in headline_first}
     blocks |= {f"site {name}": block for name, block in metrics["sites"].items()}
-    blocks |= {f"model {name}": block for name, block in metrics["models"].items()}
+    blocks |= {
+        f"model {model_name(name)}": block for name, block in metrics["models"].items()
+    }
     if len(blocks) < 2:
         return Section("groups", "", "")
+    kind = metrics["kind"]
+    columns = _GROUP_COLUMNS[kind]
+    main = FORESTS[kind][0]
     panels = markup.beside(
-        _forest(run, blocks, name="kendall_tau", label="Kendall's tau"),
-        _forest(run, blocks, name="accuracy", label="Accuracy"),
+        *(
+            _forest(run, blocks, name=name, label=FOREST_LABELS[name])
+            for name in FORESTS[kind]
+        )
     )
-    header = ("Group", *_GROUP_COLUMNS.values(), "n")
+    header = ("Group", *columns.values(), "n")
     rows = [
         (
             markup.text(name),
-            *(_group_cell(block, column) for column in _GROUP_COLUMNS),
-            str(block["kendall_tau"]["n"]),
+            *(_group_cell(block, column) for column in columns),
+            str(block.get(main, {}).get("n", markup.NONE)),
         )
         for name, block in blocks.items()
     ]
@@ -54,11 +92,11 @@ def groups(run: RunFolder) -> Section:
     )
 
 
-def folds(run: RunFolder, *, task: Task) -> Section:
+def folds(run: RunFolder, *, task: Question) -> Section:
     """Returns how subjects were split, and the result of each fold."""
     picture = ""
     rows = [row for row in run.per_fold if row["set"] == run.metrics["set"]]
-    if rows:
+    if rows and "kendall_tau_within_folds" in run.metrics:
         accuracy = run.metrics.get("accuracy") or {}
         svg = figures.save(
             figures.by_fold(
@@ -128,22 +166,41 @@ def _group_cell(block: Mapping[str, Any], name: str) -> str:
 
 
 def _model_table(models: Mapping[str, Any]) -> str:
-    rows = [
-        (
-            markup.text(name),
-            markup.estimate(block["kendall_tau_difference"], decimals=2),
-            markup.estimate(block.get("accuracy_difference"), decimals=2),
-            "{matched} matched, {unmatched_here} only here, {unmatched_there} only "
-            "there".format(**block["rows"]),
-        )
-        for name, block in models.items()
-    ]
-    header = ("This model less", "Difference of tau", "Difference of accuracy", "Rows")
-    caption = "Paired: the same bootstraps of the same examinations."
+    """A row a paired difference, under the name of the other model."""
+    rows: list[tuple[str, ...]] = []
+    for name, block in models.items():
+        counts = "{matched} matched, {unmatched_here} only here, {unmatched_there} only"
+        counts = counts.format(**block["rows"]) + " there"
+        rows.append((f"less {markup.text(model_name(name))} (rows: {counts})",))
+        keys = [key for key in block if key.endswith("_difference")]
+        for key in sorted(keys, key=_place_of_difference):
+            metric = block[key]
+            label = DIFFERENCE_LABELS.get(key.removesuffix("_difference"))
+            if label is None:
+                cut = key.removesuffix("_difference").partition("_from_")[2]
+                label = f"AUC, {cut} or later"
+            rows.append(
+                (
+                    f"{markup.text(label)}<small>{markup.text(metric['method'])}</small>",
+                    markup.estimate(metric, decimals=3),
+                    markup.p_value(metric["p"]),
+                    markup.p_value(metric.get("p_holm")),
+                    str(metric["n"]),
+                )
+            )
+    header = ("This model", "Difference (interval)", "p", "p, Holm", "n")
+    caption = "Paired: both models on the same examinations."
     return markup.table(header, rows, caption=caption) if rows else ""
 
 
-def _split_table(run: RunFolder, *, task: Task) -> str:
+def _place_of_difference(key: str) -> int:
+    """Its place in the page's order; areas of single cuts stand first."""
+    order = list(DIFFERENCE_LABELS)
+    name = key.removesuffix("_difference")
+    return order.index(name) if name in order else -1
+
+
+def _split_table(run: RunFolder, *, task: Question) -> str:
     truth = dict(
         zip(run.predictions.subject.tolist(), run.predictions.target, strict=True)
     )
@@ -166,7 +223,7 @@ def _split_table(run: RunFolder, *, task: Task) -> str:
         "Train",
         "Select",
         "Held out",
-        f"Held out {'/'.join(task.classes)}",
+        f"Held out {'/'.join(task.classes)}".strip(),
     )
     caption = (
         "Subjects. Train fits the weights, select picks the epoch, held out is judged."

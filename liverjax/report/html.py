@@ -8,22 +8,25 @@ from collections.abc import Sequence
 
 from liverjax.cohort.files import write_bytes
 from liverjax.report import (
+    checklists,
     cohort_sections,
     group_sections,
     markup,
+    methods,
     result_sections,
     run_sections,
+    subgroup_sections,
 )
 from liverjax.report.cautions import collect_cautions
 from liverjax.report.flow import count_flow
 from liverjax.report.markup import Section
 from liverjax.report.run import RunFolder, read_run
-from liverjax.tasks.question import Task
+from liverjax.tasks.question import Question
 
 RESEARCH_ONLY = "Research use only, not a medical device."
 
 
-def write_report(run_dir: pathlib.Path, *, task: Task) -> pathlib.Path:
+def write_report(run_dir: pathlib.Path, *, task: Question) -> pathlib.Path:
     """Writes ``report.html`` and ``figures/`` of a judged folder; returns the page.
 
     Only ``predictions.csv`` and ``metrics.json`` are required: a table of predictions
@@ -42,14 +45,18 @@ def write_report(run_dir: pathlib.Path, *, task: Task) -> pathlib.Path:
         run_sections.cautions(collect_cautions(run, flow=flow)),
         result_sections.results(run, task=task),
         group_sections.groups(run),
+        subgroup_sections.subgroups(run),
         group_sections.folds(run, task=task),
         cohort_sections.cohort(run, flow=flow, task=task),
         cohort_sections.preparation(run),
         cohort_sections.worst_cases(run, task=task),
+        methods.methods(run, task=task, flow=flow),
         run_sections.training(run),
         run_sections.what_was_run(run),
         run_sections.sources(run),
     ]
+    lists = checklists.checklists(run, flow=flow, parts_there=sections)
+    sections.insert(-3, lists)
     path = run_dir / "report.html"
     write_bytes(path, _page(run, sections).encode())
     return path

@@ -12,13 +12,15 @@ import numpy as np
 from liverjax.cohort.files import write_json
 from liverjax.cohort.schema import TRAIN
 from liverjax.errors import InputError, raise_all
-from liverjax.report.block import Block, Judged, block, judged_rows
+from liverjax.report.block import block
+from liverjax.report.comparisons import correct, differences
+from liverjax.report.judged import Block, Judged, judged_rows
 from liverjax.report.metric_tables import write_metric_tables
+from liverjax.report.subgroups import judge_subgroups
 from liverjax.report.tables import Predictions, examination_name
-from liverjax.stats import rank_correlation
 from liverjax.stats.estimate import Estimate
-from liverjax.stats.resampling import percentile_interval
-from liverjax.tasks.question import Task
+from liverjax.tasks.kinds import BINARY, SURVIVAL, kind_of
+from liverjax.tasks.question import Question
 
 # Names of a ceiling's figures in ``phantom.json`` and in a block.
 CEILINGS = ("kendall_tau", "accuracy")
@@ -28,6 +30,11 @@ POOLED_IS_BIASED = (
     "held-out subjects are sicker than average its network was trained on healthier "
     "ones, so the pooled tau is biased, downwards when nothing can be learned. "
     "kendall_tau_within_folds compares rows of one fold only; read its p."
+)
+POOLED_AREA_IS_BIASED = (
+    "The pooled figure compares rows that different networks predicted. When a fold's "
+    "held-out subjects are sicker than average its network was trained on healthier "
+    "ones, so a pooled area is biased, downwards when nothing can be learned."
 )
 UNKNOWN_FOLDS = (
     "Rows of train have no fold, so nothing says that the network which predicted them "
@@ -43,33 +50,33 @@ SEVERAL_ROWS = (
 def judge(
     predictions: Predictions,
     *,
-    task: Task,
+    task: Question,
     compare: Sequence[Predictions] = (),
     examinations: Sequence[Mapping[str, str]] | None = None,
     out_dir: pathlib.Path | None = None,
     ceiling: Mapping[str, Any] | None = None,
     visits: str | None = None,
+    slices: str | None = None,
+    subgroups: Sequence[str] | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Returns the content of ``metrics.json``: every statistic of a table.
 
-    At the top level stand the out-of-fold rows of the set ``train`` if there are any,
-    else those of the first set in the file (``set`` names it). The same block stands
-    for each set under ``sets``, for each site under ``sites`` (its rows in the top
-    level's set, or else in the first set that has the site) and for each compared model
-    under ``models``, on the rows that both tables have.
+    The top level holds the out-of-fold rows of ``train`` if there are any, else the
+    first set in the file (``set`` names it). The same block stands for each set under
+    ``sets``, each site under ``sites`` (in the top level's set, or else in the first
+    set that has it) and each compared model under ``models``, on the rows of both.
 
     Args:
         predictions: What `read_predictions` returned.
         task: The clinical question.
         compare: Tables of other models, joined on (subject, visit).
-        examinations: Rows of ``examinations.csv``; their columns are joined on
-            (subject, visit) where the table lacks them.
-        out_dir: Where to write ``metrics.json``, ``confusion.csv``, ``per_class.csv``
-            and ``per_fold.csv``; None writes nothing.
-        ceiling: The best agreement any reader could reach (``kendall_tau``,
-            ``accuracy``), of a synthetic cohort.
+        examinations: Rows of ``examinations.csv``, for columns the table lacks.
+        out_dir: Where to write ``metrics.json`` and its tables; None writes nothing.
+        ceiling: The best any reader could reach (`CEILINGS`), of a synthetic cohort.
         visits: The rule the table was read with, for the record.
+        slices: The rule for slices the table was read with, for the record.
+        subgroups: Columns whose levels are compared (`judge_subgroups`).
         seed: Of bootstraps and permutations.
 
     Raises:
@@ -81,11 +88,7 @@ def judge(
         name: predictions.take(predictions.set == name)
         for name in dict.fromkeys(predictions.set.tolist())
     }
-    judged_sets = {
-        n: rows for n, rows in by_set.items() if np.isfinite(rows.target).any()
-    }
-    if not judged_sets:
-        raise InputError(f"{predictions.file}: no row has a target; nothing to judge")
+    judged_sets = _judged_sets(by_set, file=predictions.file)
     top = _top_level(judged_sets)
     pairs = _pairs(judged_sets[top], compare)
     ready = {
@@ -94,19 +97,26 @@ def judge(
     }
     blocks: dict[str, Any] = {name: block(rows) for name, rows in ready.items()}
     _add_ceiling(blocks[top], ceiling)
-    sites = {
-        name: {"set": where} | _metrics(block(judged_rows(rows, task=task, seed=seed)))
-        for name, where, rows in _sites(judged_sets, top=top)
-    }
     models = {pair.other.name: _compared(pair, task=task, seed=seed) for pair in pairs}
+    correct(models)
     metrics = _metrics(blocks[top]) | {
         "set": top,
         "sets": {name: _metrics(values) for name, values in blocks.items()},
-        "sites": sites,
+        "sites": {
+            name: {"set": where}
+            | _metrics(block(judged_rows(rows, task=task, seed=seed)))
+            for name, where, rows in _sites(judged_sets, top=top)
+        },
         "models": models,
+        "subgroups": judge_subgroups(
+            judged_sets[top], task=task, names=subgroups, seed=seed
+        ),
         "task": task.name,
+        "kind": kind_of(task),
+        "options": _options(task),
         "seed": seed,
         "visits": visits,
+        "slices": slices,
         "input": _input(predictions, examinations),
         "notes": _notes(predictions, ready[top], by_set=by_set),
     }
@@ -177,23 +187,16 @@ def _pairs(judged: Predictions, compare: Sequence[Predictions]) -> list[_Pair]:
                 "hold one truth"
             )
             continue
-        answers = dataclasses.replace(
-            ours,
-            score=theirs.score,
-            probs=theirs.probs,
-            predicted_class=theirs.predicted_class,
-            on_scale=theirs.on_scale,
-        )
-        pairs.append(_Pair(other, ours, answers, len(judged) - len(own)))
+        pairs.append(_Pair(other, ours, theirs.answering(ours), len(judged) - len(own)))
     raise_all(problems, title="compared tables")
     return pairs
 
 
-def _compared(pair: _Pair, *, task: Task, seed: int) -> dict[str, Any]:
+def _compared(pair: _Pair, *, task: Question, seed: int) -> dict[str, Any]:
     """Another model's block on the rows it shares, and the paired differences."""
     ours = judged_rows(pair.ours, task=task, seed=seed)
     theirs = judged_rows(pair.theirs, task=task, seed=seed)
-    found = _metrics(block(theirs) | _differences(ours, theirs))
+    found = _metrics(block(theirs) | differences(ours, theirs))
     counts = {
         "matched": len(pair.ours),
         "unmatched_here": pair.unmatched,
@@ -204,34 +207,6 @@ def _compared(pair: _Pair, *, task: Task, seed: int) -> dict[str, Any]:
         "notes": list(pair.other.notes),
         "file": pair.other.file,
     }
-
-
-def _differences(ours: Judged, theirs: Judged) -> Block:
-    """Our model less the other one, on the same resamples."""
-    words = f"difference on the same rows, {len(ours.weight):,} paired bootstraps"
-    n = len(ours.target)
-    taus = [
-        rank_correlation.resampled_tau(m.score, y=m.target, weight=m.weight)
-        for m in (ours, theirs)
-    ]
-    estimates = [
-        rank_correlation.kendall_tau(m.score, y=m.target).estimate
-        for m in (ours, theirs)
-    ]
-    low, high = percentile_interval(taus[0] - taus[1])
-    found: Block = {
-        "kendall_tau_difference": Estimate(
-            estimates[0] - estimates[1], low, high, method=words, n=n
-        )
-    }
-    if ours.predicted_class is not None and theirs.predicted_class is not None:
-        right = [(m.predicted_class == m.true_class) * 1.0 for m in (ours, theirs)]
-        gain = right[0] - right[1]
-        low, high = percentile_interval(ours.weight @ gain / ours.weight.sum(axis=1))
-        found["accuracy_difference"] = Estimate(
-            float(gain.mean()), low, high, method=words, n=n
-        )
-    return found
 
 
 def _add_ceiling(found: Block, ceiling: Mapping[str, Any] | None) -> None:
@@ -254,6 +229,24 @@ def _add_ceiling(found: Block, ceiling: Mapping[str, Any] | None) -> None:
                 method=f"{name} divided by its ceiling, which is taken as exact",
                 n=own.n,
             )
+
+
+def _judged_sets(
+    by_set: Mapping[str, Predictions], *, file: str
+) -> dict[str, Predictions]:
+    found = {n: rows for n, rows in by_set.items() if np.isfinite(rows.target).any()}
+    if not found:
+        raise InputError(f"{file}: no row has a target; nothing to judge")
+    return found
+
+
+def _options(task: Question) -> dict[str, Any]:
+    """The fields of a task, so that the folder can be judged again."""
+    options = vars(task) if dataclasses.is_dataclass(task) else {}
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in options.items()
+    }
 
 
 def _top_level(by_set: Mapping[str, Predictions]) -> str:
@@ -305,8 +298,10 @@ def _notes(
     predictions: Predictions, top: Judged, *, by_set: Mapping[str, Predictions]
 ) -> list[str]:
     notes = list(predictions.notes)
-    if top.fold is not None:
+    if top.fold is not None and top.kind not in (BINARY, SURVIVAL):
         notes.append(POOLED_IS_BIASED)
+    elif top.fold is not None:
+        notes.append(POOLED_AREA_IS_BIASED)
     if TRAIN in by_set and np.any(by_set[TRAIN].fold == ""):
         notes.append(UNKNOWN_FOLDS)
     if top.clustered:
@@ -321,5 +316,5 @@ def _notes(
             )
         truths = rows.target[np.isfinite(rows.target)]
         if len(truths) and len(np.unique(truths)) == 1:
-            notes.append(f"Every truth in {name} is the same: no rank correlation.")
+            notes.append(f"Every truth in {name} is the same: nothing can be ranked.")
     return notes

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from liverjax.cohort.files import write_csv
-from liverjax.report.block import Block, Judged
+from liverjax.report.judged import Block, Judged
 from liverjax.stats import rank_correlation
 
 CONFUSION_COLUMNS = ("set", "true", "predicted", "n")

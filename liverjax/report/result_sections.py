@@ -8,13 +8,51 @@ from typing import Any
 import numpy as np
 
 from liverjax.report import figures, markup
-from liverjax.report.block import is_class_index
+from liverjax.report.diagnostic_sections import cut_table, panels
+from liverjax.report.headlines import HEADLINES
+from liverjax.report.judged import is_class_index
 from liverjax.report.markup import Section
 from liverjax.report.run import RunFolder
-from liverjax.tasks.question import Outcome, Task
+from liverjax.tasks import kinds
+from liverjax.tasks.question import Outcome, Question
 
 # Names of metrics.json in the order of the page; others follow under their own name.
 LABELS = {
+    "Discrimination": {
+        "auc": "AUC (DeLong interval)",
+        "auc_bootstrap": "AUC (bootstrap interval)",
+        "auc_macro": "AUC, mean of stages (macro)",
+        "auc_micro": "AUC, all decisions (micro)",
+        "obuchowski_index": "Obuchowski index",
+        "harrell_c": "Harrell's C",
+        "hazard_ratio": "Hazard ratio a standard deviation",
+        "log_rank": "Log-rank test (chi-square)",
+    },
+    "Calls at the cut-off": {
+        "sensitivity": "Sensitivity",
+        "specificity": "Specificity",
+        "ppv": "Positive predictive value",
+        "npv": "Negative predictive value",
+        "f1": "F1",
+    },
+    "Calibration": {
+        "calibration_slope": "Slope (1 is perfect)",
+        "calibration_intercept": "Intercept (0 is perfect)",
+        "calibration_in_the_large": "In the large (0 is perfect)",
+        "brier": "Brier score",
+        "brier_scaled": "Scaled Brier score",
+        "expected_calibration_error": "Expected calibration error",
+    },
+    "Agreement": {
+        "bias": "Mean difference (prediction less truth)",
+        "limit_of_agreement_lower": "Lower limit of agreement",
+        "limit_of_agreement_upper": "Upper limit of agreement",
+        "bias_slope": "Change of the difference with size",
+        "icc_agreement": "Intraclass correlation (absolute agreement)",
+        "lin_concordance": "Lin's concordance",
+        "pearson": "Pearson's r",
+        "spearman": "Spearman's rho",
+    },
     "Ranking": {
         "kendall_tau": "Kendall's tau, pooled",
         "kendall_tau_within_folds": "Kendall's tau within folds",
@@ -55,8 +93,27 @@ _CLASS_FIGURES = {
 
 
 def headline(run: RunFolder) -> str:
-    """Returns the tiles at the top: tau, accuracy, and the ceiling or the error."""
+    """Returns the tiles at the top: the first figures of the kind of judgement."""
     metrics = run.metrics
+    if metrics["kind"] == kinds.POINTS:
+        return _points_headline(metrics)
+    tiles = []
+    for name in HEADLINES[metrics["kind"]]:
+        metric = metrics.get(name)
+        if metric is None or markup.is_absent(metric["estimate"]):
+            continue
+        note = "" if markup.is_absent(metric["p"]) else f"p = {_p(metric)}"
+        title = next(labels[name] for labels in LABELS.values() if name in labels)
+        tiles.append(_tile(title.partition(" (")[0], metric, note))
+    return f"<div class='tiles'>{''.join(tiles)}</div>"
+
+
+def _p(metric: Mapping[str, Any]) -> str:
+    return markup.p_value(metric["p"])
+
+
+def _points_headline(metrics: Mapping[str, Any]) -> str:
+    """Tau, accuracy, and the ceiling or the error."""
     tau, within = metrics["kendall_tau"], metrics["kendall_tau_within_folds"]
     tiles = [_tile("Kendall's tau", tau, f"p = {markup.p_value(tau['p'])}")]
     if not markup.is_absent(within["estimate"]):
@@ -80,21 +137,26 @@ def headline(run: RunFolder) -> str:
     return f"<div class='tiles'>{''.join(tiles)}</div>"
 
 
-def results(run: RunFolder, *, task: Task) -> Section:
+def results(run: RunFolder, *, task: Question) -> Section:
     """Returns the two panels of the paper's figure 2 and every statistic."""
     return markup.section(
         "results",
         "Results",
         f"<p>Set “{markup.text(run.metrics['set'])}”. Intervals hold 95 %; the unit is "
         "the examination, resampled by patient.</p>",
-        markup.beside(_score_panel(run, task=task), _confusion_panel(run, task=task)),
+        markup.beside(
+            *panels(run, task=task),
+            _score_panel(run, task=task),
+            _confusion_panel(run, task=task),
+        ),
         _statistics_table(run.metrics, task=task),
+        cut_table(run.metrics, task=task),
         _class_table(run.metrics, task=task),
         source="metrics.json, made of predictions.csv; confusion.csv, per_class.csv",
     )
 
 
-def cut_offs(task: Task) -> tuple[float, ...]:
+def cut_offs(task: Question) -> tuple[float, ...]:
     """Returns the scores at which the task's class changes; none if not by score."""
     if task.judged_by != "score":
         return ()
@@ -117,7 +179,7 @@ def _tile(title: str, metric: Mapping[str, Any], note: str) -> str:
     return f"<div class='tile'>{heading}{lines}</div>"
 
 
-def _statistics_table(metrics: Mapping[str, Any], *, task: Task) -> str:
+def _statistics_table(metrics: Mapping[str, Any], *, task: Question) -> str:
     """Every statistic but those of single classes, under the headings of `LABELS`."""
     shown = {name for labels in LABELS.values() for name in labels}
     shown |= {
@@ -126,7 +188,10 @@ def _statistics_table(metrics: Mapping[str, Any], *, task: Task) -> str:
     others = {
         name: name.replace("_", " ").capitalize()
         for name, value in metrics.items()
-        if isinstance(value, Mapping) and "estimate" in value and name not in shown
+        if isinstance(value, Mapping)
+        and "estimate" in value
+        and name not in shown
+        and "_from_" not in name
     }
     rows: list[tuple[str, ...]] = []
     for title, labels in (*LABELS.items(), ("Further statistics", others)):
@@ -147,8 +212,8 @@ def _statistic_row(name: str, label: str, metric: Mapping[str, Any]) -> tuple[st
     )
 
 
-def _class_table(metrics: Mapping[str, Any], *, task: Task) -> str:
-    if f"sensitivity_{task.classes[0]}" not in metrics:
+def _class_table(metrics: Mapping[str, Any], *, task: Question) -> str:
+    if not task.classes or f"sensitivity_{task.classes[0]}" not in metrics:
         return ""
     rows = [
         (
@@ -164,13 +229,16 @@ def _class_table(metrics: Mapping[str, Any], *, task: Task) -> str:
     return markup.table(("", *_CLASS_FIGURES.values()), rows, caption=caption)
 
 
-def _score_panel(run: RunFolder, *, task: Task) -> str:
+def _score_panel(run: RunFolder, *, task: Question) -> str:
+    if run.metrics["kind"] not in (kinds.POINTS, kinds.NUMBER):
+        return ""
     rows = run.predictions
     rows = rows.take((rows.set == run.metrics["set"]) & np.isfinite(rows.target))
     tau = run.metrics["kendall_tau"]
     cuts = cut_offs(task) if rows.on_scale else ()
     true_class = np.asarray(task.true_class(rows.target), int)
     truths = np.unique(rows.target)
+    classed = bool(task.classes)
     classes = np.asarray(task.true_class(truths), int)
     changes = np.flatnonzero(np.diff(classes))
     svg = figures.save(
@@ -191,13 +259,13 @@ def _score_panel(run: RunFolder, *, task: Task) -> str:
         svg,
         kind="svg+xml",
         alt=f"Predicted score against truth, Kendall's tau {tau['estimate']}",
-        caption="<b>a</b> Predicted score against the truth. Bars: median of each true "
-        "value; grey lines: class cut-offs; dashed: perfect prediction. "
-        "figures/score_against_truth.svg",
+        caption="Predicted score against the truth. "
+        + ("Bars: median of each true value; grey: class cut-offs; " if classed else "")
+        + "dashed: perfect prediction. figures/score_against_truth.svg",
     )
 
 
-def _confusion_panel(run: RunFolder, *, task: Task) -> str:
+def _confusion_panel(run: RunFolder, *, task: Question) -> str:
     rows = run.predictions
     rows = rows.take((rows.set == run.metrics["set"]) & np.isfinite(rows.target))
     if "accuracy" not in run.metrics:
@@ -221,6 +289,6 @@ def _confusion_panel(run: RunFolder, *, task: Task) -> str:
         svg,
         kind="svg+xml",
         alt=f"Confusion matrix, predicted classes by true class. {cells}",
-        caption="<b>b</b> True and predicted class: counts and shares of the true "
+        caption="True and predicted class: counts and shares of the true "
         "class. figures/confusion.svg",
     )

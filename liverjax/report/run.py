@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from liverjax.cohort.files import Row, read_csv, read_json, sha256_file
 from liverjax.errors import InputError
 from liverjax.report.judgement import join, judge
 from liverjax.report.tables import Predictions, read_predictions
-from liverjax.tasks.question import Task
+from liverjax.tasks.question import Question
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +45,7 @@ class RunFolder:
     Attributes:
         path: The folder.
         predictions: Its judged table, joined with ``examinations.csv``.
+        models: Other models' tables by name.
         metrics: Content of ``metrics.json``.
         config: Content of ``config.json``.
         environment: Content of ``environment.json``.
@@ -60,6 +61,7 @@ class RunFolder:
 
     path: pathlib.Path
     predictions: Predictions
+    models: Mapping[str, Predictions]
     metrics: Mapping[str, Any]
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
@@ -76,9 +78,12 @@ class RunFolder:
 def judge_run(
     run_dir: pathlib.Path,
     *,
-    task: Task,
+    task: Question,
     visits: str | None = None,
+    slices: str | None = None,
+    subgroups: Sequence[str] | None = None,
     ceiling: pathlib.Path | None = None,
+    given_as: str | None = None,
 ) -> dict[str, Any]:
     """Returns and writes ``metrics.json`` of a run folder, from its tables alone.
 
@@ -89,27 +94,32 @@ def judge_run(
         run_dir: The folder.
         task: The clinical question.
         visits: Which examinations of a subject are judged (`choose_visits`).
+        slices: How rows of slices are judged (`from_slices`).
+        subgroups: Columns whose levels are compared (`judge_subgroups`).
         ceiling: Another file than ``phantom.json`` that holds the ceiling.
+        given_as: What the table was called before it was copied here.
 
     Raises:
         InputError: If a table cannot be used.
     """
     predictions = read_predictions(
-        run_dir / "predictions.csv", task=task, visits=visits
+        run_dir / "predictions.csv", task=task, visits=visits, slices=slices
     )
     models = sorted((run_dir / "models").glob("*.csv"))
     return judge(
-        predictions,
+        dataclasses.replace(predictions, file=given_as or predictions.file),
         task=task,
-        compare=[read_predictions(path, task=task) for path in models],
+        compare=[read_predictions(path, task=task, slices=slices) for path in models],
         examinations=_rows(run_dir / "examinations.csv"),
         out_dir=run_dir,
         ceiling=_ceiling(ceiling or run_dir / "phantom.json"),
         visits=visits,
+        slices=slices,
+        subgroups=subgroups,
     )
 
 
-def read_run(run_dir: pathlib.Path, *, task: Task) -> RunFolder:
+def read_run(run_dir: pathlib.Path, *, task: Question) -> RunFolder:
     """Returns what a judged folder holds.
 
     Args:
@@ -126,7 +136,10 @@ def read_run(run_dir: pathlib.Path, *, task: Task) -> RunFolder:
         )
     metrics = read_json(run_dir / "metrics.json")
     predictions = read_predictions(
-        run_dir / "predictions.csv", task=task, visits=metrics.get("visits")
+        run_dir / "predictions.csv",
+        task=task,
+        visits=metrics.get("visits"),
+        slices=metrics.get("slices"),
     )
     examinations = _rows(run_dir / "examinations.csv")
     config = _json(run_dir / "config.json")
@@ -135,6 +148,10 @@ def read_run(run_dir: pathlib.Path, *, task: Task) -> RunFolder:
     return RunFolder(
         path=run_dir,
         predictions=join(predictions, examinations),
+        models={
+            path.stem: read_predictions(path, task=task, slices=metrics.get("slices"))
+            for path in sorted((run_dir / "models").glob("*.csv"))
+        },
         metrics=metrics,
         config=config,
         environment=_json(run_dir / "environment.json"),

@@ -10,13 +10,17 @@ import numpy as np
 from liverjax.cohort.schema import TRAIN
 from liverjax.cohort.table_text import Table, TableRow, number
 from liverjax.errors import InputError
-from liverjax.tasks.question import Outcome, Task
+from liverjax.tasks.generic import Binary
+from liverjax.tasks.kinds import BINARY, NUMBER, STAGES, SURVIVAL, kind_of
+from liverjax.tasks.question import Outcome, Question
 
 COLUMNS = ("subject", "visit", "set", "site", "fold", "target", "score")
 LAST_COLUMNS = ("class", "members")
 UNKNOWN_CLASS = -1
 # Probabilities rounded to two decimals may miss 1 by this much.
 _SUM_TOLERANCE = 0.021
+_EVENT = "event"
+_FEW = 3  # repeated rows that may be slips; more are a table of slices
 
 
 class TableChecks:
@@ -26,8 +30,12 @@ class TableChecks:
         problems: A sentence each; nothing may be used unless this is empty.
     """
 
-    def __init__(self, table: Table, *, task: Task, decimal: str) -> None:
+    def __init__(
+        self, table: Table, *, task: Question, decimal: str, slices: bool = False
+    ) -> None:
         self.table = table
+        self.kind = kind_of(task)
+        self.slices = slices
         self.task = task
         self.decimal = decimal
         self.problems: list[str] = []
@@ -41,17 +49,26 @@ class TableChecks:
             for name in ("subject", "target")
             if name not in have
         ]
+        if self.kind == SURVIVAL and _EVENT not in have:
+            self.problems.append(
+                "the column 'event' is missing: 1 where the target's time ended in the "
+                "event, 0 where the follow-up ended without it"
+            )
         some = [name for name in self.table.columns if name.startswith("prob_")]
         lacking = [name for name in self.probabilities if name not in have]
         unknown = [name for name in some if name not in self.probabilities]
+        if self.kind == BINARY and lacking == self.probabilities[:1]:
+            lacking = []  # the negative class has the rest
         if some and (lacking or unknown):
             self.problems.append(
-                f"probabilities must be exactly {', '.join(self.probabilities)}; "
-                f"found {', '.join(some)}"
+                f"probabilities must be exactly "
+                f"{', '.join(self.probabilities) or 'absent'}; found {', '.join(some)}"
+                + (" (other names: --classes)" if self.probabilities else "")
             )
         if not some and not have & {"score", "class"}:
             self.problems.append(
-                "nothing is predicted: expected a column score, class, or "
+                "nothing is predicted: expected a column score"
+                + (", class, or " if self.probabilities else "")
                 + ", ".join(self.probabilities)
             )
         if not self.table.rows:
@@ -74,6 +91,8 @@ class TableChecks:
         score = self._numbers("score")
         probs = self._probabilities()
         classes = self._classes()
+        if self.kind == SURVIVAL:
+            self._check_events()
         if not self.problems and score is None and probs is None and classes is None:
             self.problems.append("score, prob_* and class are all empty")
         self._check_rows(subject, visit)
@@ -107,26 +126,55 @@ class TableChecks:
     ) -> tuple[np.ndarray, np.ndarray, bool]:
         """Score to rank by, class, and whether the score is in the target's unit."""
         low, high = self.task.score_range
-        on_scale = score is not None and bool(low - 1 <= np.median(score) <= high + 1)
+        on_scale = self._on_scale(score)
         if score is None and probs is not None:
             score = probs @ np.arange(len(self.task.classes), dtype=float)
-            notes.append("No score is given: rows are ranked by the expected class.")
+            by = "expected class"
+            if self.kind == STAGES:
+                on_scale, by = True, "expected stage"
+            elif self.kind == BINARY:
+                on_scale, by = True, f"probability of {self.task.classes[1]}"
+            notes.append(f"No score is given: rows are ranked by the {by}.")
         elif score is None:
             score = np.asarray(classes, float)
             notes.append("No score is given: rows are ranked by the predicted class.")
-        elif not on_scale:
+        elif not on_scale and self.kind == BINARY:
+            notes.append(
+                "Scores are not all within 0 to 1, so they are no probabilities: they "
+                "rank, and there is no calibration and no decision curve."
+            )
+        elif not on_scale and self.kind != SURVIVAL:
             notes.append(
                 f"Half of the scores are outside {low:g} to {high:g}: they are used "
                 "for ranking alone."
             )
+        unknown = np.full(len(score), UNKNOWN_CLASS)
+        if self.kind in (NUMBER, SURVIVAL):
+            return score, unknown, on_scale
         if classes is not None:
             return score, classes, on_scale
-        if probs is not None:
+        named_cutoff = isinstance(self.task, Binary) and self.task.cutoff is not None
+        if probs is not None and self.kind != BINARY:
             return score, probs.argmax(axis=1), on_scale
-        if on_scale:
-            return score, np.asarray(self.task.classify(Outcome(score))), True
-        notes.append("No class is given and none can be made of such scores.")
-        return score, np.full(len(score), UNKNOWN_CLASS), False
+        if on_scale or named_cutoff:
+            return score, np.asarray(self.task.classify(Outcome(score))), on_scale
+        words = "No class is given and none can be made of such scores"
+        notes.append(words + (": name --cutoff." if self.kind == BINARY else "."))
+        return score, unknown, False
+
+    def _on_scale(self, score: np.ndarray | None) -> bool:
+        if score is None or self.kind == SURVIVAL:
+            return False
+        low, high = self.task.score_range
+        if self.kind == BINARY:
+            return bool(np.all((score >= 0) & (score <= 1)))
+        return bool(low - 1 <= np.median(score) <= high + 1)
+
+    def _check_events(self) -> None:
+        for row in self.table.rows:
+            cell = row.cells.get(_EVENT, "")
+            if row.cells["target"] and cell not in ("0", "1"):
+                self._note(row, f"event={cell!r}: expected 1 (event) or 0 (censored)")
 
     def _check_rows(self, subject: np.ndarray, visit: np.ndarray) -> None:
         first: dict[tuple[str, int], int] = {}
@@ -138,12 +186,15 @@ class TableChecks:
                     f"line {row.line}: subject {key[0]!r}, visit {key[1]} stands "
                     f"already in line {first[key]}"
                 )
-        self.problems += twice[:20]
-        if len(twice) > 20:
-            self.problems.append(
-                f"... and {len(twice) - 20} more rows of one (subject, visit): a table "
-                "of slices must be averaged to examinations first"
-            )
+        if not self.slices:
+            if len(twice) > _FEW:
+                twice = [
+                    f"{twice[0]}, and {len(twice) - 1} more rows like it: a table of "
+                    "slices? Slices are not patients: average them (--slices mean), or "
+                    "name another way (--slices clustered, --slices independent); if "
+                    "they are visits, number them in a column visit"
+                ]
+            self.problems += twice
         self._check_folds()
 
     def _check_folds(self) -> None:
@@ -198,11 +249,14 @@ class TableChecks:
         cell = row.cells["target"]
         if not cell:
             return math.nan
-        try:
-            value = number(cell, decimal=self.decimal)
-        except InputError as error:
-            self._note(row, f"target={cell!r}: {error}")
-            return math.nan
+        value: float | str = cell
+        if cell not in self.task.classes:
+            try:
+                value = number(cell, decimal=self.decimal)
+            except InputError as error:
+                if self.kind not in (BINARY, STAGES):
+                    self._note(row, f"target={cell!r}: {error}")
+                    return math.nan
         try:
             return self.task.parse(str(value))
         except InputError as error:
@@ -212,7 +266,9 @@ class TableChecks:
 
     def _probabilities(self) -> np.ndarray | None:
         columns = [self._numbers(name) for name in self.probabilities]
-        if any(column is None for column in columns):
+        if self.kind == BINARY and columns[0] is None and columns[1] is not None:
+            columns[0] = 1 - columns[1]
+        if not columns or any(column is None for column in columns):
             return None
         probs = np.stack([c for c in columns if c is not None], axis=1)
         total = probs.sum(axis=1)

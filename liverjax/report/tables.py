@@ -20,9 +20,10 @@ from liverjax.report.table_checks import (
     UNKNOWN_CLASS,
     TableChecks,
 )
-from liverjax.tasks.question import Task
+from liverjax.tasks.question import Outcome, Question, average_rows
 
 VISITS = ("first", "closest", "all")
+SLICES = ("mean", "clustered", "independent")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +81,16 @@ class Predictions:
         extra = {name: column[rows] for name, column in self.extra.items()}
         return dataclasses.replace(self, extra=extra, **chosen)
 
+    def answering(self, truth: Predictions) -> Predictions:
+        """Returns another table's rows with this one's answers, row by row."""
+        return dataclasses.replace(
+            truth,
+            score=self.score,
+            probs=self.probs,
+            predicted_class=self.predicted_class,
+            on_scale=self.on_scale,
+        )
+
     def examinations(self) -> list[tuple[str, int]]:
         """Returns (subject, visit) of each row."""
         return list(zip(self.subject.tolist(), self.visit.tolist(), strict=True))
@@ -88,8 +99,9 @@ class Predictions:
 def read_predictions(
     path: pathlib.Path,
     *,
-    task: Task,
+    task: Question,
     visits: str | None = None,
+    slices: str | None = None,
     dialect: Dialect | None = None,
 ) -> Predictions:
     """Returns a table of predictions, whoever wrote it.
@@ -105,6 +117,8 @@ def read_predictions(
             checked.
         visits: Which examinations of a subject are kept (`choose_visits`); None keeps
             all.
+        slices: How rows of slices are judged (`from_slices`);
+            None refuses a table with several rows of one (subject, visit).
         dialect: How the file is written, if not with comma, point and UTF-8.
 
     Raises:
@@ -112,19 +126,25 @@ def read_predictions(
     """
     if visits is not None and visits not in VISITS:
         raise InputError(f"--visits={visits!r}: expected one of {', '.join(VISITS)}")
+    if slices is not None and slices not in SLICES:
+        raise InputError(f"--slices={slices!r}: expected one of {', '.join(SLICES)}")
     dialect = dialect or Dialect()
     table = read_table(path, dialect=dialect)
-    checks = TableChecks(table, task=task, decimal=dialect.decimal)
+    checks = TableChecks(
+        table, task=task, decimal=dialect.decimal, slices=slices is not None
+    )
     columns = checks.columns()
     raise_all(checks.problems, title=str(path))
     predictions = Predictions(
         name=path.stem, file=path.name, sha256=sha256_file(path), **columns
     )
+    if slices:
+        predictions = from_slices(predictions, rule=slices, task=task)
     return choose_visits(predictions, rule=visits) if visits else predictions
 
 
 def write_predictions(
-    path: pathlib.Path, rows: Sequence[Mapping[str, Any]], *, task: Task
+    path: pathlib.Path, rows: Sequence[Mapping[str, Any]], *, task: Question
 ) -> None:
     """Writes rows as a table that `read_predictions` takes, atomically.
 
@@ -159,7 +179,7 @@ def write_predictions(
     write_csv(path, (_whole_numbers(row) for row in rows), columns=ordered)
 
 
-def to_rows(predictions: Predictions, *, task: Task) -> list[dict[str, Any]]:
+def to_rows(predictions: Predictions, *, task: Question) -> list[dict[str, Any]]:
     """Returns a table as rows for `write_predictions`."""
     rows = []
     for i, (subject, visit) in enumerate(predictions.examinations()):
@@ -173,7 +193,7 @@ def to_rows(predictions: Predictions, *, task: Task) -> list[dict[str, Any]]:
             "score": float(predictions.score[i]),
             "members": int(predictions.members[i]),
         }
-        if predictions.predicted_class[i] != UNKNOWN_CLASS:
+        if predictions.predicted_class[i] != UNKNOWN_CLASS and task.classes:
             row["class"] = task.classes[int(predictions.predicted_class[i])]
         if predictions.probs is not None:
             shares = zip(task.classes, predictions.probs[i].tolist(), strict=True)
@@ -212,6 +232,99 @@ def choose_visits(predictions: Predictions, *, rule: str) -> Predictions:
         notes=(*predictions.notes, note),
         left_out=tuple(others.examinations()),
     )
+
+
+def from_slices(predictions: Predictions, *, rule: str, task: Question) -> Predictions:
+    """Returns a table of slices as rows that may be judged.
+
+    Args:
+        predictions: Any number of rows a (subject, visit).
+        rule: ``mean``: an examination is the mean of its slices' scores and
+            probabilities, then its class. ``clustered``: rows stay slices, numbered as
+            visits in the order of the file; intervals resample subjects.
+            ``independent``: each slice is counted as if it were a patient, as some
+            papers do.
+        task: Makes the class of an averaged examination.
+
+    Raises:
+        InputError: If slices of one examination have different targets, sets or folds.
+    """
+    if rule == "mean":
+        return _mean_of_slices(predictions, task=task)
+    number = _running_number(predictions.subject)
+    if rule == "clustered":
+        note = (
+            f"Rows are slices: {len(predictions)} slices of "
+            f"{len(np.unique(predictions.subject))} patients. Figures count slices; "
+            "intervals and tests count patients."
+        )
+        return dataclasses.replace(
+            predictions, visit=number, notes=(*predictions.notes, note)
+        )
+    names = [f"{s}#{i}" for s, i in zip(predictions.subject, number, strict=True)]
+    note = (
+        f"Rows are {len(predictions)} slices, counted as if each were a patient; "
+        f"there are {len(np.unique(predictions.subject))} patients. Slices of one "
+        "patient are alike, so intervals are too narrow and p values too small. The "
+        "figures compare with papers that count slices, and say nothing about patients."
+    )
+    return dataclasses.replace(
+        predictions,
+        subject=np.array(names, dtype=np.str_),
+        visit=np.ones(len(names), int),
+        notes=(*predictions.notes, note),
+    )
+
+
+def _mean_of_slices(predictions: Predictions, *, task: Question) -> Predictions:
+    keys = predictions.examinations()
+    place = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+    group = np.array([place[key] for key in keys], int)
+    first = np.unique(group, return_index=True)[1]
+    found = predictions.take(first)
+    for name in ("target", "set", "fold", "site"):
+        column = getattr(predictions, name)
+        unlike = ~(column == column[first][group])
+        if name == "target":
+            unlike &= ~(np.isnan(column) & np.isnan(column[first][group]))
+        if unlike.any():
+            subject = predictions.subject[unlike][0]
+            raise InputError(
+                f"{predictions.file}: slices of subject {subject!r} have different "
+                f"values of {name}; --slices mean needs one a (subject, visit)"
+            )
+    outcome = average_rows(
+        Outcome(predictions.score, predictions.probs),
+        group=group,
+        num_groups=len(first),
+    )
+    if np.all(predictions.predicted_class == UNKNOWN_CLASS):
+        classes = found.predicted_class
+    elif outcome.probs is not None and len(task.classes) > 2:
+        classes = outcome.probs.argmax(axis=1)
+    else:
+        classes = np.asarray(task.classify(outcome))
+    note = (
+        f"{len(predictions)} slices were averaged to {len(first)} examinations "
+        "(--slices mean): the mean of their scores, then the class."
+    )
+    return dataclasses.replace(
+        found,
+        score=outcome.score,
+        probs=outcome.probs,
+        predicted_class=classes,
+        notes=(*predictions.notes, note),
+    )
+
+
+def _running_number(subject: np.ndarray) -> np.ndarray:
+    """1, 2, ... within each subject, in the order of rows."""
+    seen: dict[str, int] = {}
+    numbers = []
+    for name in subject.tolist():
+        seen[name] = seen.get(name, 0) + 1
+        numbers.append(seen[name])
+    return np.array(numbers, int)
 
 
 def examination_name(subject: str, visit: int | str) -> str:

@@ -20,23 +20,18 @@ class Outcome(NamedTuple):
 
 
 @runtime_checkable
-class Task(Protocol):
-    """A clinical question. Frozen dataclasses; no jax, no files.
+class Question(Protocol):
+    """What judgement asks of a task. Frozen dataclasses; no jax, no files.
 
     Attributes:
-        name: Its key in `liverjax.tasks.TASKS`.
-        target_column: The column of the manifest that holds the truth.
-        classes: Names in clinical order.
-        num_outputs: Outputs of the network.
-        loss: Name of the loss in `liverjax.losses.LOSSES`.
-        judged_by: ``score`` or ``class``; decides whether a fold must see every class.
+        name: Its name on the command line.
+        classes: Names in clinical order; empty where there are none.
+        judged_by: ``score`` or ``class`` (whether a fold must see every class),
+            ``number`` or ``survival``.
     """
 
     name: str
-    target_column: str
     classes: tuple[str, ...]
-    num_outputs: int
-    loss: str
     judged_by: str
 
     @property
@@ -48,12 +43,36 @@ class Task(Protocol):
         ...
 
     def parse(self, cell: str) -> float:
-        """Returns the truth in a manifest's cell; NaN for an empty one.
+        """Returns the truth in a table's cell; NaN for an empty one.
 
         Raises:
             InputError: If the cell cannot be a truth; the text says what can.
         """
         ...
+
+    def true_class(self, truth: np.ndarray) -> np.ndarray:
+        """Returns the class index ``(n,)`` of truths ``(n,)``."""
+        ...
+
+    def classify(self, outcome: Outcome) -> np.ndarray:
+        """Returns the class index ``(n,)`` of an outcome."""
+        ...
+
+
+@runtime_checkable
+class Task(Question, Protocol):
+    """A clinical question that a network is trained for.
+
+    Attributes:
+        name: Its key in `liverjax.tasks.TASKS`.
+        target_column: The column of the manifest that holds the truth.
+        num_outputs: Outputs of the network.
+        loss: Name of the loss in `liverjax.losses.LOSSES`.
+    """
+
+    target_column: str
+    num_outputs: int
+    loss: str
 
     def train_target(self, truth: np.ndarray) -> np.ndarray:
         """Returns what the loss compares with, ``(n,)``, of truths ``(n,)``."""
@@ -70,14 +89,6 @@ class Task(Protocol):
             outputs: What the network says.
             xp: The array namespace, `numpy` or `jax.numpy`.
         """
-        ...
-
-    def true_class(self, truth: np.ndarray) -> np.ndarray:
-        """Returns the class index ``(n,)`` of truths ``(n,)``."""
-        ...
-
-    def classify(self, outcome: Outcome) -> np.ndarray:
-        """Returns the class index ``(n,)`` of an outcome."""
         ...
 
     def select(self, outcome: Outcome, *, truth: np.ndarray) -> float:

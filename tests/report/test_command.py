@@ -136,7 +136,7 @@ def test_semicolons_are_read_when_named(tmp_path, capsys):
         ([], "give either --predictions"),
         (["--run=a", "--predictions=b"], "give either --predictions"),
         (["--predictions=a.csv"], "--out is missing"),
-        (["--run=a"], "--task is missing: one of child_pugh"),
+        (["--run=a"], "--task is missing: one of binary, child_pugh"),
     ],
 )
 def test_a_missing_option_is_named(arguments, message):

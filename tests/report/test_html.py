@@ -86,10 +86,13 @@ def test_every_part_is_there_and_every_link_leads_to_one(page):
         "cautions",
         "results",
         "groups",
+        "subgroups",
         "split",
         "cohort",
         "preparation",
         "worst",
+        "methods",
+        "checklists",
         "training",
         "run",
         "sources",
@@ -100,7 +103,7 @@ def test_every_picture_says_what_it_shows(page):
     alts = [
         value for tag, name, value in page.attributes if (tag, name) == ("img", "alt")
     ]
-    assert len(alts) == 7 + 10  # figures and worst cases
+    assert len(alts) == 8 + 10  # figures and worst cases
     assert all(len(alt) > 20 for alt in alts)
 
 

@@ -109,8 +109,9 @@ def test_a_subject_belongs_into_one_fold_of_any_set(tmp_path):
 def test_a_table_of_slices_is_refused_with_a_count(tmp_path):
     rows = "".join(f"a,7,{i}\n" for i in range(30))
     text = problems(tmp_path, "subject,target,score\n" + rows)
-    assert "... and 9 more rows" in text
-    assert "must be averaged to examinations first" in text
+    assert "and 28 more rows like it: a table of slices?" in text
+    assert "--slices mean" in text
+    assert len(text.splitlines()) == 2
 
 
 @pytest.mark.parametrize(

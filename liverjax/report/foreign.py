@@ -1,0 +1,197 @@
+"""A stranger's table: which question it holds, and the simple baselines beside it."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from liverjax import tasks
+from liverjax.cohort.files import read_json
+from liverjax.cohort.table_text import Dialect, number, read_table
+from liverjax.errors import InputError
+from liverjax.report.tables import Predictions
+from liverjax.tabular import scores
+from liverjax.tabular.units import ImplausibleValueError
+from liverjax.tasks.question import Question
+
+BASELINE = "baseline_"
+# Scores that a table with these columns allows.
+SCORES: Mapping[str, tuple[Callable[..., np.ndarray], tuple[str, ...]]] = {
+    "fib4": (
+        scores.fib4,
+        ("age_years", "ast_u_per_l", "alt_u_per_l", "platelets_10e9_per_l"),
+    ),
+    "apri": (scores.apri, ("ast_u_per_l", "platelets_10e9_per_l")),
+    "albi": (scores.albi, ("bilirubin_umol_per_l", "albumin_g_per_l")),
+}
+
+
+def question_of_table(
+    path: pathlib.Path,
+    *,
+    name: str,
+    classes: Sequence[str] | None = None,
+    cutoff: float | None = None,
+    dialect: Dialect | None = None,
+) -> Question:
+    """Returns the named question with the classes that a table has.
+
+    Classes are those given; else those of its ``prob_`` columns in their order; else
+    the whole numbers of its targets.
+
+    Args:
+        path: The table.
+        name: A key of `liverjax.tasks.TASKS` or `liverjax.tasks.GENERIC`.
+        classes: Names, the negative or mildest first.
+        cutoff: Of two classes: from where a score is positive.
+        dialect: How the table is written.
+
+    Raises:
+        InputError: If the table does not say what its classes are.
+    """
+    if name not in ("binary", "stages"):
+        if classes or cutoff is not None:
+            raise InputError(f"--classes and --cutoff do not belong to --task {name}")
+        return tasks.make_question(name)
+    if name == "stages" and cutoff is not None:
+        raise InputError("--cutoff belongs to --task binary")
+    found = tuple(classes or _classes(path, name=name, dialect=dialect))
+    options = {"cutoff": cutoff} if name == "binary" else {}
+    return tasks.make_question(name, classes=found, **options)
+
+
+def question_of_folder(folder: pathlib.Path, *, name: str | None) -> Question:
+    """Returns the question a folder was judged by, with its options.
+
+    Args:
+        folder: With ``config.json`` of a run, or ``metrics.json`` of a judged table.
+        name: What the command line names; None is the folder's own.
+
+    Raises:
+        InputError: If neither says which.
+    """
+    config, metrics = folder / "config.json", folder / "metrics.json"
+    options: dict = {}
+    if config.exists():
+        options = dict(read_json(config).get("task") or {})
+    elif metrics.exists():
+        judged = read_json(metrics)
+        options = {"name": judged.get("task"), **(judged.get("options") or {})}
+    own = options.pop("name", None)
+    if own is not None and name in (None, own):
+        if "classes" in options:
+            options["classes"] = tuple(options["classes"])
+        return tasks.make_question(own, **options)
+    if name is None:
+        known = ", ".join(sorted({*tasks.TASKS, *tasks.GENERIC}))
+        raise InputError(f"--task is missing: one of {known}")
+    return tasks.make_question(name)
+
+
+def baseline_rows(predictions: Predictions, *, column: str) -> list[dict[str, object]]:
+    """Returns a column as the answers of another model, for `write_predictions`.
+
+    Rows with an empty cell are left out: the comparison is on whole rows.
+
+    Args:
+        predictions: The table.
+        column: Name of a column of numbers, with a minus sign before it where lower
+            values are sicker; or one of `SCORES`, computed from its columns.
+
+    Raises:
+        InputError: If a column is missing, holds anything but numbers, or is in
+            another unit than its name says.
+    """
+    name, sign = column.removeprefix("-"), -1.0 if column.startswith("-") else 1.0
+    if name in predictions.extra:
+        values = _column(predictions, name)
+    elif name in SCORES:
+        values = _score(predictions, name)
+    else:
+        known = ", ".join(predictions.extra) or "no further column"
+        raise InputError(
+            f"--baselines {column}: {predictions.file} has no column {name!r}; it has "
+            f"{known}; scores that are computed: {', '.join(SCORES)}"
+        )
+    event = predictions.extra.get("event")
+    return [
+        {
+            "subject": subject,
+            "visit": visit,
+            "score": sign * float(values[i]),
+            "target": "",
+        }
+        | ({"event": str(event[i])} if event is not None else {})
+        for i, (subject, visit) in enumerate(predictions.examinations())
+        if np.isfinite(values[i])
+    ]
+
+
+def _column(predictions: Predictions, name: str) -> np.ndarray:
+    try:
+        return np.array([number(cell) for cell in predictions.extra[name]])
+    except InputError as error:
+        raise InputError(f"--baselines {name}: {error}") from None
+
+
+def _score(predictions: Predictions, name: str) -> np.ndarray:
+    """A clinical score from the columns it needs."""
+    compute, needed = SCORES[name]
+    lacking = [column for column in needed if column not in predictions.extra]
+    if lacking:
+        raise InputError(
+            f"--baselines {name}: needs the columns {', '.join(needed)}; "
+            f"{predictions.file} lacks {', '.join(lacking)}"
+        )
+    columns = {column: _column(predictions, column) for column in needed}
+    try:
+        return np.asarray(compute(**columns), float)
+    except ImplausibleValueError as error:
+        raise InputError(f"--baselines {name}: {error}") from None
+
+
+def _classes(
+    path: pathlib.Path, *, name: str, dialect: Dialect | None
+) -> Sequence[str]:
+    table = read_table(path, dialect=dialect)
+    named = [c.removeprefix("prob_") for c in table.columns if c.startswith("prob_")]
+    if name == "binary" and len(named) == 1:
+        return ("0", "1") if named == ["1"] else (f"no {named[0]}", named[0])
+    if named:
+        return named
+    if "target" not in table.columns:
+        return ("0", "1") if name == "binary" else ("0", "1", "2")  # told with the rest
+    cells = {row.cells["target"] for row in table.rows} - {""}
+    values = _whole_numbers(cells)
+    if values is None:
+        raise InputError(
+            f"{path}: targets are {_some(cells)}: name the classes in order, the "
+            "negative or mildest first: --classes "
+            + ("none,cirrhosis" if name == "binary" else "F0,F1,F2,F3,F4")
+        )
+    if name == "binary":
+        return ("0", "1") if set(values) <= {0, 1} else [str(v) for v in values]
+    low, high = min(values, default=0), max(values, default=0)
+    if high - low < 2:
+        raise InputError(
+            f"{path}: targets are {_some(cells)}: three or more stages are expected; "
+            "name them all with --classes, or choose --task binary"
+        )
+    return [str(v) for v in range(low, high + 1)]
+
+
+def _whole_numbers(cells: set[str]) -> list[int] | None:
+    try:
+        values = [float(cell) for cell in cells]
+    except ValueError:
+        return None
+    if any(value != int(value) for value in values):
+        return None
+    return sorted({int(value) for value in values})
+
+
+def _some(cells: set[str]) -> str:
+    shown = sorted(cells)[:6]
+    return ", ".join(map(repr, shown)) + (", ..." if len(cells) > 6 else "")

@@ -1,0 +1,190 @@
+"""The methods paragraph of a paper, written from what was run and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from liverjax.cohort.schema import TRAIN
+from liverjax.report import markup
+from liverjax.report.flow import Flow
+from liverjax.report.markup import Section
+from liverjax.report.run import RunFolder
+from liverjax.tasks import kinds
+from liverjax.tasks.question import Question
+
+
+def methods(run: RunFolder, *, task: Question, flow: Flow) -> Section:
+    """Returns a paragraph an author can start from; what is not known is not said."""
+    sentences = [
+        *_images(run.config),
+        *_network(run.config, run),
+        *_judged(run, task=task),
+        *_statistics(run.metrics),
+        *_comparisons(run.metrics),
+        *_handling(run, flow=flow),
+    ]
+    paragraph = f"<p>{markup.text(' '.join(sentences))}</p>"
+    note = (
+        "<p class='source'>A draft: check it, and add what only the authors know "
+        "(the checklists below say what).</p>"
+    )
+    return markup.section("methods", "Methods, as run", paragraph, note)
+
+
+def _images(config: Mapping[str, Any]) -> list[str]:
+    prepare = config.get("prepare") or {}
+    if not prepare:
+        return []
+    found = []
+    channels = prepare.get("channels") or ()
+    if channels:
+        found.append(f"Input images were {_listed(channels)}.")
+    kind = prepare.get("registration")
+    if kind and kind != "none":
+        region = str(prepare.get("registration_region") or "").replace("_", " ")
+        found.append(
+            f"Phases were aligned by {kind} registration"
+            + (f" of the {region}." if region else ".")
+        )
+    if prepare.get("patch_px"):
+        found.append(
+            f"Patches had {prepare['patch_px']} x {prepare['patch_px']} pixels."
+        )
+    return found
+
+
+def _network(config: Mapping[str, Any], run: RunFolder) -> list[str]:
+    model, train = config.get("model") or {}, config.get("train") or {}
+    split, found = config.get("split") or {}, []
+    if model.get("name"):
+        start = model.get("pretrained") or "none"
+        words = "random weights" if start == "none" else f"weights of {start}"
+        found.append(f"The network was {model['name']}, started from {words}.")
+    if train.get("epochs"):
+        found.append(
+            f"It was trained for at most {train['epochs']} epochs with batches of "
+            f"{train.get('batch_size', '?')} and a learning rate of "
+            f"{train.get('learning_rate', '?')}."
+        )
+    if run.folds and split.get("folds"):
+        apart = split.get("select_on") == "select"
+        picked = "patients apart from the held-out fold" if apart else "that same fold"
+        found.append(
+            f"Patients were split into {split['folds']} folds; the epoch was picked on "
+            f"{picked}."
+        )
+    return found
+
+
+def _judged(run: RunFolder, *, task: Question) -> list[str]:
+    metrics, rows = run.metrics, run.metrics["input"]
+    name = metrics["set"]
+    found = [
+        f"{rows['judged']} examinations had a prediction and a reference value; the "
+        f"table holds {rows['subjects']} patients."
+    ]
+    if name == TRAIN:
+        found.append("Each patient was predicted by a network that never saw them.")
+    else:
+        found.append(f"The reported set is “{name}”.")
+    kind = metrics["kind"]
+    if kind == kinds.BINARY:
+        cutoff = (metrics.get("options") or {}).get("cutoff")
+        found.append(
+            f"The positive class was “{task.classes[1]}”"
+            + (
+                f", called from a score of {cutoff:g} on."
+                if cutoff is not None
+                else "."
+            )
+        )
+    elif kind == kinds.STAGES:
+        found.append(f"Stages were {_listed(task.classes)}, in this order.")
+    if metrics.get("slices") == "independent":
+        found.append("Slices, not patients, were counted.")
+    return found
+
+
+_WORDS = {
+    kinds.POINTS: (
+        "Agreement of score and truth was measured by Kendall's tau-b, pooled and "
+        "within folds, with a one-sided permutation test within folds, and by "
+        "accuracy, tested against the no-information rate.",
+    ),
+    kinds.BINARY: (
+        "Discrimination was measured by the area under the ROC curve with DeLong's and "
+        "bootstrap intervals; sensitivity, specificity, predictive values and accuracy "
+        "have exact (Clopper-Pearson) intervals.",
+        "Calibration was assessed by the slope and intercept of a logistic "
+        "recalibration, calibration in the large, the Brier score and a calibration "
+        "curve; clinical use by decision curves.",
+    ),
+    kinds.STAGES: (
+        "Each cut between stages was judged by its area under the ROC curve with "
+        "DeLong's interval; all stages by the macro and micro averaged area, "
+        "Obuchowski's index with a linear penalty, and quadratic weighted kappa.",
+        "Accuracy was tested against the no-information rate.",
+    ),
+    kinds.NUMBER: (
+        "Agreement was measured by the mean difference and limits of agreement of "
+        "Bland and Altman, the mean absolute error, the intraclass correlation "
+        "ICC(2,1) and Lin's concordance correlation.",
+    ),
+    kinds.SURVIVAL: (
+        "Discrimination was measured by Harrell's C; halves of the predicted risk were "
+        "compared by Kaplan-Meier curves and the log-rank test, and the risk was "
+        "entered into a Cox regression.",
+    ),
+}
+
+
+def _statistics(metrics: Mapping[str, Any]) -> list[str]:
+    resampled = (
+        "Bootstrap intervals (95 %) are percentiles of 2,000 resamples of patients, "
+        f"drawn with seed {metrics['seed']}."
+    )
+    return [*_WORDS[metrics["kind"]], resampled]
+
+
+def _comparisons(metrics: Mapping[str, Any]) -> list[str]:
+    found = []
+    if metrics["models"]:
+        tests = {
+            kinds.BINARY: "DeLong's test, McNemar's exact test (sensitivity, "
+            "specificity, accuracy) and Kosinski's test (predictive values)",
+            kinds.STAGES: "DeLong's test of each cut, the test of paired Obuchowski "
+            "indices and McNemar's exact test of accuracy",
+        }.get(metrics["kind"], "paired bootstraps")
+        words = f"Models were compared on the same examinations by {tests}"
+        corrected = metrics["kind"] in (kinds.BINARY, kinds.STAGES)
+        found.append(words + (", corrected by Holm's method." if corrected else "."))
+    if metrics.get("subgroups"):
+        names = _listed(list(metrics["subgroups"]))
+        found.append(
+            f"Subgroups by {names} were compared by tests of interaction, corrected by "
+            "Holm's method."
+        )
+    return found
+
+
+def _handling(run: RunFolder, *, flow: Flow) -> list[str]:
+    found = []
+    missing = run.metrics["input"]["without_target"]
+    if missing:
+        found.append(f"{missing} examinations without a reference value were left out.")
+    if flow.missing:
+        found.append(f"{len(flow.missing)} prepared examinations had no prediction.")
+    found.append("No value was imputed.")
+    versions = run.environment.get("versions") or {}
+    tools = [
+        f"{name} {versions[name]}" for name in ("jax", "numpy") if name in versions
+    ]
+    listed = f" ({', '.join(tools)})" if tools else ""
+    found.append(f"Statistics were computed by liverjax{listed}.")
+    return found
+
+
+def _listed(names: Any) -> str:
+    names = [str(name) for name in names]
+    return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]

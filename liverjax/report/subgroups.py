@@ -1,0 +1,205 @@
+"""Whether a model does as well in each part of a cohort."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from liverjax.cohort.table_text import number
+from liverjax.errors import InputError
+from liverjax.report.block import block
+from liverjax.report.judged import CLUSTERED, Judged, judged_rows
+from liverjax.report.tables import Predictions
+from liverjax.stats import cox, groups, multiplicity, roc_tests
+from liverjax.stats.estimate import Estimate
+from liverjax.tasks import kinds
+from liverjax.tasks.question import Question
+
+# Columns that are compared when nobody names others, where they have 2 to 6 values.
+USUAL = ("site", "sex", "aetiology", "recruitment", "specimen", "vendor")
+MAIN = {
+    kinds.POINTS: "kendall_tau",
+    kinds.BINARY: "auc",
+    kinds.STAGES: "accuracy",
+    kinds.NUMBER: "mean_absolute_error",
+    kinds.SURVIVAL: "harrell_c",
+}
+_MOST = 6
+_CUT = re.compile(r"(\w+)(>=|<=|>|<)(-?\d+(?:\.\d+)?)")
+
+
+def judge_subgroups(
+    rows: Predictions, *, task: Question, names: Sequence[str] | None, seed: int
+) -> dict[str, Any]:
+    """Returns, for each column, its levels' main figure and the test of a difference.
+
+    Args:
+        rows: Judged rows of the headline's set.
+        task: The clinical question.
+        names: Columns; a column of numbers with its cut, such as ``age_years>=60``.
+            None takes those of `USUAL` that the table has.
+        seed: Of the bootstraps.
+
+    Raises:
+        InputError: If a column is missing or cannot make groups.
+    """
+    rows = rows.take(np.isfinite(rows.target))
+    rows = rows.take(np.lexsort((rows.visit, rows.subject)))
+    if names is None:
+        names = [name for name in USUAL if 2 <= len(_values(rows, name)) <= _MOST]
+    whole = judged_rows(rows, task=task, seed=seed)
+    found: dict[str, Any] = {}
+    for name in names:
+        level = _levels(rows, name)
+        levels = {
+            one: _level(rows.take(level == one), task=task, seed=seed)
+            for one in sorted(set(level.tolist()) - {""})
+        }
+        test = _interaction(whole, level)
+        found[name] = {
+            "levels": levels,
+            "interaction": test.as_metric(),
+            "without": int(np.sum(level == "")),
+        }
+    _correct(found)
+    return found
+
+
+def _level(rows: Predictions, *, task: Question, seed: int) -> dict[str, Any]:
+    judged = judged_rows(rows, task=task, seed=seed)
+    main = block(judged)[MAIN[judged.kind]]
+    events = int(np.sum(judged.true_class == len(judged.classes) - 1))
+    if judged.kind == kinds.SURVIVAL:
+        events = int(judged.event.sum()) if judged.event is not None else 0
+    shown = judged.kind in (kinds.BINARY, kinds.SURVIVAL)
+    return main.as_metric() | ({"events": events} if shown else {})
+
+
+def _values(rows: Predictions, name: str) -> set[str]:
+    cells = rows.site if name == "site" else rows.extra.get(name)
+    return set() if cells is None else set(cells.tolist()) - {""}
+
+
+def _levels(rows: Predictions, name: str) -> np.ndarray:
+    """The level of each row as text; empty where the column is."""
+    cut = _CUT.fullmatch(name)
+    column = cut[1] if cut else name
+    cells = rows.site if column == "site" else rows.extra.get(column)
+    if cells is None:
+        known = ", ".join(("site", *rows.extra))
+        raise InputError(
+            f"--subgroups {name}: {rows.file} has no column {column!r}; it has {known}"
+        )
+    if not cut:
+        count = len(set(cells.tolist()) - {""})
+        if not 2 <= count <= _MOST:
+            raise InputError(
+                f"--subgroups {name}: the column has {count} values in the judged "
+                f"rows, expected 2 to {_MOST}; cut a column of numbers like "
+                f"'{name}>=60'"
+            )
+        return cells
+    try:
+        values = np.array([number(cell) for cell in cells])
+    except InputError as error:
+        raise InputError(f"--subgroups {name}: {column}: {error}") from None
+    sign, at = cut[2], float(cut[3])
+    inside = {
+        ">=": values >= at,
+        ">": values > at,
+        "<=": values <= at,
+        "<": values < at,
+    }[sign]
+    opposite = {">=": "<", ">": "<=", "<=": ">", "<": ">="}[sign]
+    level = np.where(inside, f"{sign} {cut[3]}", f"{opposite} {cut[3]}")
+    level = np.where(np.isnan(values), "", level)
+    if len(set(level.tolist()) - {""}) < 2:
+        raise InputError(f"--subgroups {name}: all rows are on one side of the cut")
+    return level
+
+
+def _interaction(rows: Judged, level: np.ndarray) -> Estimate:
+    n = int(np.sum(level != ""))
+    if rows.clustered:
+        return Estimate(np.nan, method=CLUSTERED, n=n)
+    try:
+        p, words = _TESTS[rows.kind](rows, level)
+    except ValueError as error:
+        return Estimate(np.nan, method=f"no test: {error}", n=n)
+    return Estimate(np.nan, p=p, method=words, n=n)
+
+
+def _areas(rows: Judged, level: np.ndarray) -> tuple[float, str]:
+    """Unpaired DeLong; of more than two levels each against the rest, by Holm."""
+    names = sorted(set(level.tolist()) - {""})
+    p = []
+    for name in names[: 1 if len(names) == 2 else None]:
+        inside, rest = level == name, (level != name) & (level != "")
+        test = roc_tests.compare_unpaired(
+            rows.score[inside],
+            positive=rows.positive[inside],
+            other_score=rows.score[rest],
+            other_positive=rows.positive[rest],
+        )
+        p.append(test.p)
+    adjusted = multiplicity.adjust(np.array(p))
+    if len(p) == 1:
+        return float(adjusted[0]), "unpaired DeLong test of two areas"
+    words = f"unpaired DeLong, smallest of {len(p)} (each against the rest, Holm)"
+    return float(np.nanmin(adjusted)), words
+
+
+def _right_shares(rows: Judged, level: np.ndarray) -> tuple[float, str]:
+    if rows.predicted_class is None:
+        raise ValueError("no classes are predicted")
+    right = rows.predicted_class == rows.true_class
+    names = sorted(set(level.tolist()) - {""})
+    counts = [
+        [np.sum(right & (level == n)), np.sum(~right & (level == n))] for n in names
+    ]
+    test = groups.contingency(np.array(counts, int))
+    return test.p, f"right answers by group; {test.method}"
+
+
+def _errors(rows: Judged, level: np.ndarray) -> tuple[float, str]:
+    if rows.ideal is None:
+        raise ValueError("the score is not in the target's unit")
+    error = np.abs(rows.score - rows.ideal)
+    names = sorted(set(level.tolist()) - {""})
+    test = groups.kruskal_wallis([error[level == name] for name in names])
+    return test.p, f"absolute errors by group; {test.method}"
+
+
+def _hazards(rows: Judged, level: np.ndarray) -> tuple[float, str]:
+    names = sorted(set(level.tolist()) - {""})
+    if len(names) != 2 or rows.event is None:
+        raise ValueError("written for two groups")
+    there = level != ""
+    risk = rows.score[there] - rows.score[there].mean()
+    group = (level[there] == names[1]) * 1.0
+    fit = cox.cox(
+        rows.target[there],
+        event=rows.event[there].astype(bool),
+        columns={"risk": risk, "group": group, "product": risk * group},
+    )
+    return float(fit.p[2]), f"product of risk and group; {fit.method}"
+
+
+_TESTS = {
+    kinds.POINTS: _errors,
+    kinds.BINARY: _areas,
+    kinds.STAGES: _right_shares,
+    kinds.NUMBER: _errors,
+    kinds.SURVIVAL: _hazards,
+}
+
+
+def _correct(found: Mapping[str, Any]) -> None:
+    tests = [one["interaction"] for one in found.values()]
+    p = np.array([test["p"] for test in tests], float)
+    if np.isfinite(p).sum():
+        for test, value in zip(tests, multiplicity.adjust(p).tolist(), strict=True):
+            test["p_holm"] = value

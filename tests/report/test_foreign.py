@@ -1,0 +1,173 @@
+"""Someone with a table from another framework: what is read, and what is refused."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+import pytest
+import sklearn.metrics
+
+from liverjax import report
+from liverjax.cohort.files import read_csv, read_json
+from liverjax.errors import InputError
+from liverjax.report.__main__ import main
+from liverjax.report.foreign import question_of_table
+from liverjax.report.tables import read_predictions
+
+
+def judge_words(tmp_path: pathlib.Path, text: str, *words: str) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(text, encoding="utf-8")
+    main(["--predictions", str(path), "--out", str(tmp_path / "out"), *words])
+
+
+BINARY = "subject,target,score\n"
+SLICES = BINARY + "".join(
+    f"{s},{t},{p}\n"
+    for s, t, ps in (
+        ("a", 0, (0.1, 0.4, 0.3)),
+        ("b", 1, (0.9, 0.6)),
+        ("c", 0, (0.2, 0.7)),
+        ("d", 1, (0.8, 0.3, 0.7)),
+    )
+    for p in ps
+)
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "sentence"),
+    [
+        ("binary", "id,label\na,0\n", "the column 'subject' is missing; columns found"),
+        ("binary", BINARY + "a,2,0.1\nb,1,0.2\nc,0,0\n", "expected two names"),
+        ("binary", BINARY + "a,yes,0.1\nb,no,0.4\n", "--classes none,cirrhosis"),
+        ("binary", "subject,target\na,0\n", "nothing is predicted"),
+        ("binary", BINARY + "a,0,high\n", "line 2 (subject 'a'): score='high'"),
+        ("binary", "subject,target,prob_1\na,0,1.2\n", "outside 0..1"),
+        ("stages", BINARY + "a,F1,0.1\nb,F2,1\n", "--classes F0,F1,F2,F3,F4"),
+        ("stages", BINARY + "a,0,0.1\nb,1,1\n", "choose --task binary"),
+        ("number", BINARY + "a,big,0.1\n", "line 2 (subject 'a'): target='big'"),
+        ("survival", BINARY + "a,20,0.1\n", "the column 'event' is missing"),
+        (
+            "survival",
+            "subject,target,event,score\na,20,dead,0.1\n",
+            "event='dead': expected 1 (event) or 0 (censored)",
+        ),
+        ("survival", "subject,target,event,score\na,-2,1,1\n", "a time of at least 0"),
+        ("binary", SLICES, "Slices are not patients"),
+    ],
+)
+def test_a_mistake_is_answered_by_the_sentence_that_mends_it(
+    tmp_path, task, text, sentence
+):
+    with pytest.raises(InputError) as error:
+        judge_words(tmp_path, text, "--task", task)
+    assert sentence in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--subgroups", "gender"), "no column 'gender'; it has site"),
+        (("--baselines", "ferritin"), "no column 'ferritin'"),
+        (("--baselines", "apri"), "mine.csv lacks ast_u_per_l"),
+        (("--classes", "a,b,c"), "expected two names"),
+        (("--slices", "mean", "--decimal", ";"), "--decimal"),
+    ],
+)
+def test_a_wrong_option_names_what_there_is(tmp_path, words, sentence):
+    with pytest.raises(InputError) as error:
+        judge_words(tmp_path, BINARY + "a,0,0.1\nb,1,0.8\n", "--task", "binary", *words)
+    assert sentence in str(error.value)
+
+
+def test_named_classes_are_read_from_the_columns(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("subject,target,prob_cirrhosis\na,0,0.2\nb,cirrhosis,0.9\n")
+    task = question_of_table(path, name="binary")
+    assert task.classes == ("no cirrhosis", "cirrhosis")
+    found = read_predictions(path, task=task)
+    assert found.target.tolist() == [0, 1]
+    assert found.score == pytest.approx([0.2, 0.9])
+    assert found.predicted_class.tolist() == [0, 1]
+
+
+def test_a_score_that_is_no_probability_only_ranks_until_a_cutoff_is_named(tmp_path):
+    path = tmp_path / "fib4.csv"
+    path.write_text(BINARY + "a,0,1.1\nb,1,3.4\nc,1,1.2\n")
+    ranked = read_predictions(path, task=question_of_table(path, name="binary"))
+    assert ranked.predicted_class.tolist() == [-1, -1, -1]
+    cut = question_of_table(path, name="binary", cutoff=3.25)
+    assert read_predictions(path, task=cut).predicted_class.tolist() == [0, 1, 0]
+
+
+def slices(tmp_path: pathlib.Path, rule: str):
+    path = tmp_path / "slices.csv"
+    path.write_text(SLICES)
+    task = question_of_table(path, name="binary")
+    found = read_predictions(path, task=task, slices=rule)
+    return found, report.judge(found, task=task, slices=rule)
+
+
+def test_slices_are_averaged_to_patients(tmp_path):
+    found, metrics = slices(tmp_path, "mean")
+    assert found.score == pytest.approx([0.8 / 3, 0.75, 0.45, 0.6])
+    assert metrics["auc"]["n"] == 4
+    assert metrics["auc"]["estimate"] == 1
+
+
+def test_clustered_slices_resample_patients(tmp_path):
+    _, metrics = slices(tmp_path, "clustered")
+    scores = [0.1, 0.4, 0.3, 0.9, 0.6, 0.2, 0.7, 0.8, 0.3, 0.7]
+    truth = [0, 0, 0, 1, 1, 0, 0, 1, 1, 1]
+    area = sklearn.metrics.roc_auc_score(truth, scores)
+    assert metrics["auc"]["estimate"] == pytest.approx(area, rel=1e-12)
+    assert metrics["auc"]["n"] == 10
+    assert "4 patients" in metrics["notes"][0]
+    assert np.isnan(metrics["no_information_rate_test"]["p"])
+
+
+def test_slices_counted_as_patients_are_said_to_be_so(tmp_path):
+    found, metrics = slices(tmp_path, "independent")
+    assert len(set(found.subject.tolist())) == 10
+    assert "intervals are too narrow" in metrics["notes"][0]
+
+
+def test_slices_of_one_patient_have_one_truth(tmp_path):
+    path = tmp_path / "slices.csv"
+    path.write_text(BINARY + "a,0,0.1\na,1,0.2\nb,1,0.3\n")
+    task = question_of_table(path, name="binary")
+    with pytest.raises(InputError, match="different values of target"):
+        read_predictions(path, task=task, slices="mean")
+
+
+def test_one_class_alone_has_no_area_and_a_page(tmp_path):
+    text = BINARY + "".join(f"p{i},1,{0.5 + i / 30}\n" for i in range(8))
+    judge_words(tmp_path, text, "--task", "binary")
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "needs rows of both classes" in page
+
+
+LABS = "subject,target,score,age_years,ast_u_per_l,alt_u_per_l,platelets_10e9_per_l\n"
+
+
+def test_a_score_is_made_of_its_columns_and_compared(tmp_path):
+    lines = [f"p{i},{i % 2},{0.1 + i / 20},60,{40 + 9 * i},36,200\n" for i in range(12)]
+    judge_words(
+        tmp_path,
+        LABS + "".join(lines),
+        *("--task", "binary", "--baselines", "fib4"),
+    )
+    out = tmp_path / "out"
+    _, rows = read_csv(out / "models" / "baseline_fib4.csv")
+    assert float(rows[0]["score"]) == pytest.approx(60 * 40 / (200 * 6))
+    models = read_json(out / "metrics.json")["models"]
+    assert "auc_difference" in models["baseline_fib4"]
+    assert "Judgement of mine.csv" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_platelets_in_another_unit_are_refused_with_the_reason(tmp_path):
+    text = LABS + "".join(f"p{i},{i % 2},0.{i},60,40,36,200000\n" for i in range(9))
+    with pytest.raises(InputError, match="--baselines fib4: platelets_10e9_per_l"):
+        judge_words(tmp_path, text, "--task", "binary", "--baselines", "fib4")

@@ -1,0 +1,70 @@
+"""The methods paragraph and the checklists say what was run, and nothing else."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from liverjax import report
+from liverjax.report import checklists
+from liverjax.report.__main__ import main
+from liverjax.report.html import write_report
+from tests.report import fake_run, foreign_tables
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pages")
+    run = fake_run.build(folder / "run")
+    report.judge_run(run, task=fake_run.TASK)
+    whole = write_report(run, task=fake_run.TASK).read_text(encoding="utf-8")
+    path = foreign_tables.write(folder / "mine.csv", foreign_tables.binary(n=60))
+    out = folder / "out"
+    words = ["--predictions", str(path), "--task", "binary", "--out", str(out)]
+    main([*words, "--subgroups", "sex"])
+    table = (out / "report.html").read_text(encoding="utf-8")
+    return whole, table
+
+
+def part(page: str, anchor: str) -> str:
+    found = re.search(f"<section id='{anchor}'>(.*?)</section>", page, re.DOTALL)
+    assert found, anchor
+    return found[1]
+
+
+def test_a_run_tells_its_network_and_its_folds(pages):
+    words = part(pages[0], "methods")
+    assert "The network was resnet18, started from random weights." in words
+    assert "at most 40 epochs with batches of 16" in words
+    assert "Patients were split into 5 folds" in words
+    assert "Kendall&#x27;s tau-b" in words
+
+
+def test_a_table_alone_tells_nothing_of_training(pages):
+    words = part(pages[1], "methods")
+    assert "network" not in words
+    assert "DeLong&#x27;s and bootstrap intervals" in words
+    assert "Subgroups by sex were compared" in words
+
+
+def test_what_a_run_does_not_know_is_left_to_the_authors(pages):
+    of_run, of_table = (part(page, "checklists") for page in pages)
+    left = [words.count(checklists.AUTHORS) for words in (of_run, of_table)]
+    assert 30 < left[0] < left[1] < len(checklists.TRIPOD_AI + checklists.CLAIM)
+    for words in (of_run, of_table):
+        row = re.search("Ethical approval</td><td>(.*?)</td>", words)
+        assert row
+        assert checklists.AUTHORS in row[1]
+
+
+def test_checklists_lead_only_to_parts_that_are_there(pages):
+    for page in pages:
+        for anchor in re.findall(r"href='#(\w+)'", part(page, "checklists")):
+            assert f"<section id='{anchor}'>" in page
+
+
+def test_every_item_stands_once():
+    for items, count in ((checklists.TRIPOD_AI, 52), (checklists.CLAIM, 44)):
+        numbers = [number for number, _, _ in items]
+        assert len(set(numbers)) == len(numbers) == count
