@@ -7,6 +7,7 @@ from jaxtyping import Bool, Int, Num
 
 import liverjax.radiomics.intensity as intensity
 import liverjax.radiomics.matrices as matrices
+import liverjax.radiomics.pyradiomics as pyradiomics
 import liverjax.radiomics.texture as texture
 from liverjax.radiomics.morphology import morphology_features
 from liverjax.radiomics.region import Region, Spacing, crop, discretise, make_region
@@ -41,9 +42,12 @@ def extract(
         Zwanenburg et al., The Image Biomarker Standardization Initiative, Radiology
         2020;295:328-338, and its reference manual.
     """
-    region = make_region(
-        np.asarray(image, float), mask=mask, spacing_mm=spacing_mm, settings=settings
-    )
+    image = np.asarray(image, float)
+    if settings.normalise_scale is not None:
+        image = pyradiomics.normalise(image, scale=float(settings.normalise_scale))
+    region = make_region(image, mask=mask, spacing_mm=spacing_mm, settings=settings)
+    if settings.preset == "pyradiomics":
+        return pyradiomics.features(region, settings=settings)
     return region_features(region, settings=settings)
 
 

@@ -95,10 +95,22 @@ def _hull(vertices: np.ndarray) -> tuple[float, float, np.ndarray]:
     return float(hull.volume), float(hull.area), vertices[hull.vertices]
 
 
-def principal_axes(points: Float[np.ndarray, "n 3"]) -> tuple[float, float, float]:
-    """Returns the lengths of the axes, longest first: four standard deviations."""
+def hull_points(points: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "m k"]:
+    """Returns the corners of the convex hull: the farthest pair is among them."""
+    return points[ConvexHull(points).vertices]
+
+
+def principal_axes(
+    points: Float[np.ndarray, "n 3"], *, sample: bool = True
+) -> tuple[float, float, float]:
+    """Returns the lengths of the axes, longest first: four standard deviations.
+
+    Args:
+        points: In mm.
+        sample: Divide the covariance by n - 1 (the standard's values), or by n.
+    """
     centred = points - points.mean(axis=0)
-    spread = np.linalg.eigvalsh(centred.T @ centred / max(len(points) - 1, 1))
+    spread = np.linalg.eigvalsh(centred.T @ centred / max(len(points) - sample, 1))
     least, minor, major = (4 * math.sqrt(value) for value in np.maximum(spread, 0))
     return major, minor, least
 

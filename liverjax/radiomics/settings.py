@@ -49,6 +49,11 @@ class Settings:
             without directions have one value for each of 2D, 2_5D and 3D.
         families: Which are computed; see `FAMILIES`.
         dependence_distance: Largest difference of grey levels that counts as dependent.
+        preset: ``ibsi``: the standard's tags and formulas; ``pyradiomics``: that
+            package's names, bins and conventions, for models published on them.
+        normalise_scale: With ``pyradiomics``: the whole image is brought to mean 0 and
+            this standard deviation first.
+        energy_shift: With ``pyradiomics``: its ``voxelArrayShift``.
         min_voxels: A smaller region is refused.
 
     Raises:
@@ -69,11 +74,15 @@ class Settings:
     aggregation: tuple[str, ...] = ("3D_avg", "3D_comb")
     families: tuple[str, ...] = FAMILIES
     dependence_distance: int = 0
+    preset: str = "ibsi"
+    normalise_scale: Number | None = None
+    energy_shift: Number = 0
     min_voxels: int = 1
 
     def __post_init__(self) -> None:
         _names("aggregation", self.aggregation, AGGREGATIONS)
         _names("families", self.families, FAMILIES)
+        _names("preset", (self.preset,), ("ibsi", "pyradiomics"))
         _names("interpolation", (self.interpolation,), tuple(INTERPOLATIONS))
         _names("mask_interpolation", (self.mask_interpolation,), tuple(INTERPOLATIONS))
         if self.bin_number is not None and self.bin_width is not None:
