@@ -67,6 +67,8 @@ def circles(edges: dict[str, set[str]]) -> list[list[str]]:
 def level(module: str) -> int:
     """Returns how high a module stands; imports go to the same level or below."""
     parts = module.split(".")
+    if module in COMMANDS:
+        return COMMANDS[module]
     if parts[0] in ("data_prep", "configs"):
         return LEVELS[parts[0]]
     return LEVELS[".".join(parts[:2])] if len(parts) > 1 else LEVELS["liverjax"]
@@ -102,6 +104,8 @@ LEVELS = {
     "liverjax.experiment": 9,
     "liverjax.main": 10,
 }
+# Command lines inside a leaf stand above it.
+COMMANDS = {"liverjax.radiomics.__main__": 9, "liverjax.radiomics.classify": 9}
 LEAVES = {"imaging", "stats", "tabular", "radiomics", "phantom"}
 
 PREPARATION = {"SimpleITK", "itk", "pydicom", "highdicom"}

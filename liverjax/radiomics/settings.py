@@ -1,0 +1,118 @@
+"""What an extraction does to an image before and while it counts."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from liverjax.errors import InputError
+
+FAMILIES = (
+    "morphology",
+    "local",
+    "statistics",
+    "ivh",
+    "histogram",
+    "glcm",
+    "glrlm",
+    "glszm",
+    "gldzm",
+    "ngtdm",
+    "ngldm",
+)
+AGGREGATIONS = ("2D_avg", "2D_comb", "2_5D_avg", "2_5D_comb", "3D_avg", "3D_comb")
+Number = int | float
+INTERPOLATIONS = {"nearest": 0, "linear": 1, "cubic": 3}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Values of an extraction; the defaults take the voxels as they are, 32 bins.
+
+    Attributes:
+        new_spacing_mm: Voxel size (d, h, w) after interpolation; a None in it keeps
+            that axis, None altogether interpolates nothing.
+        interpolation: Of the image: ``nearest``, ``linear`` or ``cubic`` (spline).
+        mask_interpolation: Of the mask, which is then cut at ``mask_threshold``.
+        mask_threshold: Partial volume from which a voxel is inside, in (0, 1].
+        round_intensities: Round to whole numbers after interpolation, as CT asks.
+        intensity_range: Voxels outside (low, high), both inclusive, leave the intensity
+            mask; the morphological mask keeps them. None in it leaves an end open.
+        outlier_sigma: Voxels further than so many standard deviations from the mean
+            leave the intensity mask.
+        bin_number: Fixed number of grey levels over the region's range.
+        bin_width: Fixed width of a grey level; the first begins at the low end of
+            ``intensity_range``, or at the region's minimum. With both None the image is
+            taken as whole grey levels from 1 on.
+        ivh_bin_number: Grey levels of the intensity-volume histogram.
+        ivh_bin_width: Their width. Both None: the intensities in whole steps.
+        aggregation: How texture matrices are merged; see `AGGREGATIONS`. Families
+            without directions have one value for each of 2D, 2_5D and 3D.
+        families: Which are computed; see `FAMILIES`.
+        dependence_distance: Largest difference of grey levels that counts as dependent.
+        preset: ``ibsi``: the standard's tags and formulas; ``pyradiomics``: that
+            package's names, bins and conventions, for models published on them.
+        normalise_scale: With ``pyradiomics``: the whole image is brought to mean 0 and
+            this standard deviation first.
+        energy_shift: With ``pyradiomics``: its ``voxelArrayShift``.
+        min_voxels: A smaller region is refused.
+
+    Raises:
+        InputError: For values that exclude each other or are out of range.
+    """
+
+    new_spacing_mm: tuple[Number | None, Number | None, Number | None] | None = None
+    interpolation: str = "linear"
+    mask_interpolation: str = "linear"
+    mask_threshold: Number = 0.5
+    round_intensities: bool = False
+    intensity_range: tuple[Number | None, Number | None] | None = None
+    outlier_sigma: Number | None = None
+    bin_number: int | None = 32
+    bin_width: Number | None = None
+    ivh_bin_number: int | None = None
+    ivh_bin_width: Number | None = None
+    aggregation: tuple[str, ...] = ("3D_avg", "3D_comb")
+    families: tuple[str, ...] = FAMILIES
+    dependence_distance: int = 0
+    preset: str = "ibsi"
+    normalise_scale: Number | None = None
+    energy_shift: Number = 0
+    min_voxels: int = 1
+
+    def __post_init__(self) -> None:
+        _names("aggregation", self.aggregation, AGGREGATIONS)
+        _names("families", self.families, FAMILIES)
+        _names("preset", (self.preset,), ("ibsi", "pyradiomics"))
+        _names("interpolation", (self.interpolation,), tuple(INTERPOLATIONS))
+        _names("mask_interpolation", (self.mask_interpolation,), tuple(INTERPOLATIONS))
+        if self.bin_number is not None and self.bin_width is not None:
+            raise InputError("settings: give bin_number or bin_width, not both")
+        if self.ivh_bin_number is not None and self.ivh_bin_width is not None:
+            raise InputError("settings: give ivh_bin_number or ivh_bin_width, not both")
+        for name in ("bin_number", "bin_width", "ivh_bin_number", "ivh_bin_width"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise InputError(f"settings: {name} is {value}; it must be above 0")
+        if not 0 < self.mask_threshold <= 1:
+            raise InputError(
+                f"settings: mask_threshold is {self.mask_threshold}; expected (0, 1]"
+            )
+        for value in self.new_spacing_mm or ():
+            if value is not None and value <= 0:
+                raise InputError(
+                    f"settings: new_spacing_mm is {self.new_spacing_mm}; each entry "
+                    "must be above 0 mm, or None to keep the axis"
+                )
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """``2D``, ``2_5D``, ``3D``, as far as ``aggregation`` asks for them."""
+        return tuple(
+            dict.fromkeys(name.rpartition("_")[0] for name in self.aggregation)
+        )
+
+
+def _names(field: str, values: tuple[str, ...], known: tuple[str, ...]) -> None:
+    unknown = [value for value in values if value not in known]
+    if unknown:
+        raise InputError(f"settings: {field} {unknown} unknown; known are {known}")

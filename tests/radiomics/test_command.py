@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from liverjax.cohort import files
+from liverjax.errors import InputError
+from liverjax.radiomics import __main__ as command
+from liverjax.radiomics import extract
+
+sitk = pytest.importorskip("SimpleITK")
+
+
+@pytest.fixture
+def study(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = []
+    for subject, filled in (("P1", True), ("P2", True), ("P3", False)):
+        array = rng.normal(100, 20, (6, 20, 22)).astype(np.float32)
+        mask = np.zeros(array.shape, np.uint8)
+        mask[1:5, 4:14, 5:15] = filled
+        for name, values in (("image", array), ("mask", mask)):
+            image = sitk.GetImageFromArray(values)
+            image.SetSpacing((1.0, 1.0, 3.0))
+            image.SetDirection((1, 0, 0, 0, 1, 0, 0, 0, 1))
+            sitk.WriteImage(image, str(tmp_path / f"{subject}_{name}.nii.gz"))
+        rows.append(
+            {"subject": subject, "venous": f"{subject}_image.nii.gz"}
+            | {"mask_venous": f"{subject}_mask.nii.gz"}
+        )
+    files.write_csv(tmp_path / "manifest.csv", rows, columns=list(rows[0]))
+    return tmp_path
+
+
+def run(study, *more):
+    out = study / "features.csv"
+    words = [f"--manifest={study / 'manifest.csv'}", f"--out={out}", "--workers=1"]
+    status = command.main([*words, "--modality=mr", *more])
+    return status, files.read_csv(out)[1] if out.exists() else []
+
+
+def test_a_row_an_examination_and_failures_named(study, capsys):
+    status, rows = run(study)
+    assert status == 0
+    assert [row["status"] for row in rows] == ["ok", "ok", "failed"]
+    said = capsys.readouterr().out
+    assert "failed: P3 (visit 1), venous" in said
+    assert "3.0 times as long as wide" in said
+    image = sitk.ReadImage(str(study / "P1_image.nii.gz"))
+    mask = sitk.ReadImage(str(study / "P1_mask.nii.gz"))
+    known = extract(
+        sitk.GetArrayFromImage(image).astype(float),
+        sitk.GetArrayFromImage(mask) == 1,
+        spacing_mm=(3.0, 1.0, 1.0),
+        settings=command.read_settings(None, by_slice=False),
+    )
+    found = {name: float(rows[0][name]) for name in known}
+    assert found == pytest.approx(known, rel=1e-6)
+
+
+def test_by_slice_gives_a_row_a_slice(study):
+    _, rows = run(study, "--by-slice")
+    numbers = [row["slice"] for row in rows if row["subject"] == "P1"]
+    assert numbers == ["1", "2", "3", "4"]
+    assert float(rows[0]["cm_contrast_2D_comb"]) > 0
+
+
+def test_a_second_start_does_only_what_is_left(study, capsys, monkeypatch):
+    monkeypatch.setattr(command.shutil, "rmtree", lambda *a, **k: None)
+    run(study)
+    capsys.readouterr()
+    run(study)
+    assert "3 of 3 are there already" in capsys.readouterr().out
+
+
+def test_an_unknown_setting_is_refused(study):
+    path = study / "settings.json"
+    files.write_json(path, {"bins": 3})
+    with pytest.raises(InputError, match="unknown \\['bins'\\]"):
+        run(study, f"--settings={path}")
