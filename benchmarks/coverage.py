@@ -262,11 +262,14 @@ def area(method: str) -> Interval:
     return one
 
 
-def area_of_visits(clustered: bool) -> Interval:
+def area_of_visits(clustered: bool, method: str = "delong") -> Interval:
     def one(rng: Rng, n: int) -> bool | None:
         score, positive, subject = visits(rng, n)
         found = roc.auc(
-            score, positive=positive, subject=subject if clustered else None
+            score,
+            positive=positive,
+            subject=subject if clustered else None,
+            method=method,
         )
         return holds(found, AUC)
 
@@ -398,9 +401,12 @@ INTERVALS: dict[str, Interval] = {
     "AUC 0.86, bootstrap percentiles": area("bootstrap"),
     "AUC 0.86, two visits a subject, DeLong as if independent": area_of_visits(False),
     "AUC 0.86, two visits a subject, clustered DeLong": area_of_visits(True),
+    "AUC 0.86, two visits a subject, clustered DeLong on the logit scale": (
+        area_of_visits(True, "logit")
+    ),
     "AUC 0.86, two visits a subject, bootstrap of subjects": area_of_visits_bootstrap,
     "difference of paired AUCs, DeLong": area_difference,
-    "Obuchowski index, Wald": obuchowski,
+    "Obuchowski index, Wald on the logit scale": obuchowski,
     "Kendall's tau-b, bootstrap percentiles": tau,
     "Kendall's tau-b against three classes, bootstrap percentiles": tau_of_classes,
     "Spearman's rho, Bonett and Wright": rho,
@@ -455,15 +461,36 @@ def predictive(method: str, side: int) -> Test:
     return one
 
 
-def information_rate(rng: Rng, n: int) -> float:
-    """A classifier that is right as often as the commonest class is common."""
-    truth = rng.choice(3, size=n, p=[0.293, 0.463, 0.244])
+def guesses(rng: Rng, n: int, *, drawn: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Three classes, and answers right as often as the commonest is common."""
+    shares = np.array([0.293, 0.463, 0.244])
+    ends = np.round(n * np.cumsum([0, *shares])).astype(int)
+    truth = np.repeat([0, 1, 2], np.diff(ends))
+    if drawn:
+        truth = rng.choice(3, size=n, p=shares)
+    rate = shares[1] if drawn else np.mean(truth == 1)
     wrong = (truth + rng.integers(1, 3, size=n)) % 3
-    called = np.where(rng.random(n) < 0.463, truth, wrong)
-    confusion = classification.confusion_matrix(
-        truth, predicted_class=called, num_classes=3
-    )
-    return proportions.no_information_rate_test(confusion).p
+    return truth, np.where(rng.random(n) < rate, truth, wrong)
+
+
+def information_rate(*, drawn: bool) -> Test:
+    def one(rng: Rng, n: int) -> float:
+        truth, called = guesses(rng, n, drawn=drawn)
+        confusion = classification.confusion_matrix(
+            truth, predicted_class=called, num_classes=3
+        )
+        return proportions.no_information_rate_test(confusion).p
+
+    return one
+
+
+def against_the_commonest(rng: Rng, n: int) -> float:
+    """The paired test that stands in where class sizes are drawn."""
+    truth, called = guesses(rng, n, drawn=True)
+    commonest = np.bincount(truth).argmax()
+    return paired.mcnemar_rows(
+        called == truth, second_right=truth == commonest, method="mid_p"
+    ).p
 
 
 def tau_test(rng: Rng, n: int) -> float:
@@ -568,7 +595,9 @@ TESTS: dict[str, Test] = {
     "Kosinski, NPV": predictive("kosinski", 1),
     "Leisenring, PPV": predictive("leisenring", 0),
     "Leisenring, NPV": predictive("leisenring", 1),
-    "no-information rate": information_rate,
+    "no-information rate, class sizes fixed": information_rate(drawn=False),
+    "no-information rate, class sizes drawn": information_rate(drawn=True),
+    "McNemar against the commonest class, mid-p": against_the_commonest,
     "Kendall's tau against three classes": tau_test,
     "Spearman, t": spearman_test,
     "Mann-Whitney, asymptotic": mann_whitney,

@@ -73,7 +73,7 @@ def cohen_kappa(
     se = float(np.sqrt(max(0.0, spread) / n) / (1 - chance))
     se_0 = float(np.sqrt(max(0.0, spread_0) / n) / (1 - chance))
     z = value / se_0 if se_0 > 0 else np.nan
-    half = scipy.stats.norm.ppf((1 + conf) / 2) * se
+    half = float(scipy.stats.norm.ppf((1 + conf) / 2)) * se
     return Kappa(
         value,
         value - half,

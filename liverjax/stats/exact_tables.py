@@ -108,7 +108,7 @@ def exact_table_p(table: Int[np.ndarray, "r c"]) -> float:
         }
         if sum(map(len, states.values())) > _STATES:
             return np.nan
-    p = np.exp(scipy.special.logsumexp(settled) - total) if settled else 0.0
+    p = np.exp(np.logaddexp.reduce(settled) - total) if settled else 0.0
     return min(1.0, float(p))
 
 

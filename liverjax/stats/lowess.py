@@ -44,7 +44,7 @@ def lowess(
     left = _windows(x, fitted, width=width)
     smoothed = np.array(
         [
-            _line(x, y, at=x[i], start=int(s), width=width)
+            _line(x, y, at=float(x[i]), start=int(s), width=width)
             for i, s in zip(fitted, left, strict=True)
         ]
     )
@@ -87,9 +87,8 @@ def _line(x: np.ndarray, y: np.ndarray, *, at: float, start: int, width: int) ->
     distance = np.abs(x - at)
     weight = np.zeros(len(x))
     inside = distance <= 0.999 * reach
-    with np.errstate(invalid="ignore", divide="ignore"):
-        tricube = (1 - (distance / reach) ** 3) ** 3 if reach > 0 else 1.0
-    weight[inside] = tricube[inside] if reach > 0 else 1.0
+    if reach > 0:
+        weight[inside] = (1 - (distance[inside] / reach) ** 3) ** 3
     weight[distance <= 0.001 * reach] = 1.0
     weight /= weight.sum()
     centre = weight @ x

@@ -93,7 +93,7 @@ def bland_altman(
     x, y = _pair(first, second, least=3)
     d, m, n = x - y, (x + y) / 2, len(x)
     bias, sd = float(d.mean()), float(d.std(ddof=1))
-    t = scipy.stats.t.ppf((1 + conf) / 2, n - 1)
+    t = float(scipy.stats.t.ppf((1 + conf) / 2, n - 1))
 
     def ends(value: float, se: float, words: str) -> Estimate:
         return Estimate(value, value - t * se, value + t * se, method=words, n=n)

@@ -13,6 +13,11 @@ import scipy.stats
 from jaxtyping import Bool, Float, Int, Num
 
 from liverjax.stats.estimate import Estimate
+from liverjax.stats.roc import logit_interval
+
+
+def _none() -> np.ndarray:
+    return np.zeros(0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +33,8 @@ class ObuchowskiIndex(Estimate):
     """
 
     se: float = np.nan
-    pairwise: Float[np.ndarray, " p"] | None = None
-    influence: Float[np.ndarray, " n"] | None = None
+    pairwise: Float[np.ndarray, " p"] = dataclasses.field(default_factory=_none)
+    influence: Float[np.ndarray, " n"] = dataclasses.field(default_factory=_none)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +76,7 @@ def obuchowski_index(
         stage_shares: Shares of the stages that make the weights ``w_ij``, proportional
             to ``p_i p_j``; None takes those of the rows. Give a population's to compare
             cohorts.
-        conf: Confidence level of the Wald interval.
+        conf: Confidence level of the Wald interval, which is on the logit scale.
 
     Raises:
         ValueError: If a score is NaN, a stage is out of range or fewer than two stages
@@ -106,11 +111,15 @@ def obuchowski_index(
                 influence[upper] += loss[i, j] * (won - area) / size[j]
             pairwise.append(area)
     se = np.sqrt(_product(influence, influence, stage=stage, size=size))
-    half = scipy.stats.norm.ppf((1 + conf) / 2) * se
+    low, high = logit_interval(float(index), se=float(se), conf=conf)
     return ObuchowskiIndex(
-        index,
-        *(float(end) for end in np.clip([index - half, index + half], 0.0, 1.0)),
-        method=f"Obuchowski index, {np.sum(size > 0)} stages; {conf:.0%} Wald interval",
+        float(index),
+        low,
+        high,
+        method=(
+            f"Obuchowski index, {np.sum(size > 0)} stages; {conf:.0%} Wald interval on "
+            "the logit scale"
+        ),
         n=len(score),
         se=float(se),
         pairwise=np.array(pairwise),
@@ -135,7 +144,7 @@ def compare_obuchowski(
     difference = first.estimate - second.estimate
     se = float(np.sqrt(max(0.0, variance)))
     z = difference / se if se > 1e-12 else 0.0
-    half = scipy.stats.norm.ppf((1 + conf) / 2) * se
+    half = float(scipy.stats.norm.ppf((1 + conf) / 2)) * se
     return ObuchowskiDifference(
         difference,
         difference - half,

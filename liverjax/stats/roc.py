@@ -106,7 +106,7 @@ def auc(
             f"{fewer} rows of the smaller class"
         )
     elif method == "logit":
-        low, high = _logit_interval(area, se=se, conf=conf)
+        low, high = logit_interval(area, se=se, conf=conf)
     elif method == "exact_binomial":
         low, high = beta_interval(area * n, n=n, conf=conf)
     elif weight is not None:
@@ -262,7 +262,13 @@ def normal_quantile(conf: float) -> float:
     return float(scipy.stats.norm.ppf((1 + conf) / 2))
 
 
-def _logit_interval(area: float, *, se: float, conf: float) -> tuple[float, float]:
+def logit_interval(
+    area: float, *, se: float, conf: float = 0.95
+) -> tuple[float, float]:
+    """Returns Wald's interval of the log odds of an area, which stays inside 0 and 1.
+
+    NaN for an area of exactly 0 or 1.
+    """
     if not 0 < area < 1:
         return np.nan, np.nan
     half = normal_quantile(conf) * se / (area * (1 - area))

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,11 +139,15 @@ def surface_distances(
     if not (one and two):
         empty = math.inf if one or two else math.nan
         share = 0.0 if one or two else math.nan
-        return SurfaceDistances(*(9 * [empty]), share, tolerance_mm)
+        return SurfaceDistances(
+            *(empty, empty, empty, empty, empty, empty, empty, empty, empty),
+            surface_dice=share,
+            tolerance_mm=tolerance_mm,
+        )
     points = surface_points_mm(predicted, spacing_mm=spacing_mm)
     true_points = surface_points_mm(truth, spacing_mm=spacing_mm)
-    there = cKDTree(true_points).query(points)[0]
-    back = cKDTree(points).query(true_points)[0]
+    there = KDTree(true_points).query(points)[0]
+    back = KDTree(points).query(true_points)[0]
     both = np.concatenate([there, back])
     # Rounding of the distances must not push one over the tolerance that it equals.
     near = np.count_nonzero(both <= tolerance_mm * (1 + 1e-12))
@@ -171,15 +175,10 @@ def surface_points_mm(
     inside = box.copy()
     for axis in range(box.ndim):
         # Both neighbours along the axis; beyond the box is outside.
-        first = [slice(None)] * box.ndim
-        last = list(first)
-        first[axis], last[axis] = slice(None, -1), slice(1, None)
-        inside[tuple(last)] &= box[tuple(first)]
-        inside[tuple(first)] &= box[tuple(last)]
-        for end in (0, -1):
-            edge = [slice(None)] * box.ndim
-            edge[axis] = end
-            inside[tuple(edge)] = False
+        along, whole = np.moveaxis(inside, axis, 0), np.moveaxis(box, axis, 0)
+        along[1:] &= whole[:-1]
+        along[:-1] &= whole[1:]
+        along[[0, -1]] = False
     found = np.argwhere(box & ~inside) + start
     return found * np.asarray(spacing_mm, float)
 
