@@ -139,7 +139,7 @@ def _forest(run: RunFolder, blocks: Mapping[str, Any], *, name: str, label: str)
         lines["ceiling of the synthetic cohort"] = run.metrics[f"{name}_ceiling"][
             "estimate"
         ]
-    if name == "accuracy":
+    if name == "accuracy" and "no_information_rate_test" in run.metrics:
         rate = run.metrics["no_information_rate_test"]["estimate"]
         lines[f"no-information rate of set {run.metrics['set']}"] = rate
     svg = figures.save(

@@ -230,7 +230,8 @@ def _class_table(metrics: Mapping[str, Any], *, task: Question) -> str:
 
 
 def _score_panel(run: RunFolder, *, task: Question) -> str:
-    if run.metrics["kind"] not in (kinds.POINTS, kinds.NUMBER):
+    shown = run.metrics["kind"] in (kinds.POINTS, kinds.NUMBER)
+    if not shown or "kendall_tau" not in run.metrics:
         return ""
     rows = run.predictions
     rows = rows.take((rows.set == run.metrics["set"]) & np.isfinite(rows.target))

@@ -70,7 +70,8 @@ def judge_subgroups(
 
 def _level(rows: Predictions, *, task: Question, seed: int) -> dict[str, Any]:
     judged = judged_rows(rows, task=task, seed=seed)
-    main = block(judged)[MAIN[judged.kind]]
+    none = Estimate(np.nan, method="no class is predicted", n=len(judged.target))
+    main = block(judged).get(MAIN[judged.kind], none)
     events = int(np.sum(judged.true_class == len(judged.classes) - 1))
     if judged.kind == kinds.SURVIVAL:
         events = int(judged.event.sum()) if judged.event is not None else 0
