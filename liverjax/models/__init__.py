@@ -26,6 +26,14 @@ from liverjax.models.mobilenet import (
     mobilenet_v3_small_timm,
     mobilenet_v3_small_xiaolai,
 )
+from liverjax.models.pvt import (
+    pvt_v2_b0,
+    pvt_v2_b1,
+    pvt_v2_b2,
+    pvt_v2_b3,
+    pvt_v2_b4,
+    pvt_v2_b5,
+)
 from liverjax.models.resnet import resnet18, resnet34, resnet50, resnet101, resnet152
 from liverjax.models.vgg import vgg16, vgg16_bn, vgg19, vgg19_bn
 
@@ -41,6 +49,12 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "mobilenet_v3_small": mobilenet_v3_small,
     "mobilenet_v3_small_timm": mobilenet_v3_small_timm,
     "mobilenet_v3_small_xiaolai": mobilenet_v3_small_xiaolai,
+    "pvt_v2_b0": pvt_v2_b0,
+    "pvt_v2_b1": pvt_v2_b1,
+    "pvt_v2_b2": pvt_v2_b2,
+    "pvt_v2_b3": pvt_v2_b3,
+    "pvt_v2_b4": pvt_v2_b4,
+    "pvt_v2_b5": pvt_v2_b5,
     "resnet18": resnet18,
     "resnet34": resnet34,
     "resnet50": resnet50,

@@ -11,6 +11,7 @@ import numpy as np
 import liverjax.weights.convnext as convnext
 import liverjax.weights.lfs as lfs
 import liverjax.weights.mobilenet as mobilenet
+import liverjax.weights.pvt as pvt
 import liverjax.weights.resnet as resnet
 import liverjax.weights.vgg as vgg
 from liverjax.weights.naming import (
@@ -31,6 +32,7 @@ FAMILIES: dict[str, Family] = {
     **convnext.FAMILIES,
     **lfs.FAMILIES,
     **mobilenet.FAMILIES,
+    **pvt.FAMILIES,
     **dict.fromkeys(resnet.DEPTHS, resnet.FAMILY),
     **vgg.FAMILIES,
 }

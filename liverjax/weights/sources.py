@@ -69,6 +69,10 @@ SOURCES: dict[str, Source] = {
     "mobilenet_v3_small_xiaolai": Source(
         _XIAOLAI, "450_act3_mobilenetv3_small.pth", licence="mit"
     ),
+    **{
+        f"pvt_v2_b{number}": Source(f"timm/pvt_v2_b{number}.in1k", licence=_APACHE)
+        for number in range(6)
+    },
     "resnet18": Source("timm/resnet18.tv_in1k"),
     "resnet34": Source("timm/resnet34.tv_in1k"),
     "resnet50": Source("timm/resnet50.tv_in1k"),
