@@ -48,8 +48,8 @@ class ReducedAttention(nn.Module):
             x = LayerNorm(_EMBED_EPS, name="norm")(x)
         both = _dense(2 * width, dtype=dtype, name="key_value")(x)
         query, both = (y.reshape(shape[0], -1, y.shape[-1]) for y in (query, both))
-        key, value = jnp.split(both, 2, axis=-1)
-        y = attention(query, key=key, value=value, heads=self.heads)
+        keys, values = jnp.split(both, 2, axis=-1)
+        y = attention(query, keys=keys, values=values, heads=self.heads)
         return _dense(width, dtype=dtype, name="project")(y.reshape(shape))
 
 

@@ -10,8 +10,8 @@ from jaxtyping import Array, Float
 def attention(
     query: Float[Array, "b m c"],
     *,
-    key: Float[Array, "b n c"],
-    value: Float[Array, "b n c"],
+    keys: Float[Array, "b n c"],
+    values: Float[Array, "b n c"],
     heads: int,
 ) -> Float[Array, "b m c"]:
     """What each query gathers from the values, head by head.
@@ -26,7 +26,7 @@ def attention(
     channels = query.shape[-1]
     if channels % heads:
         raise ValueError(f"{channels} channels cannot be cut into {heads} heads")
-    q, k, v = (x.reshape(*x.shape[:2], heads, -1) for x in (query, key, value))
+    q, k, v = (x.reshape(*x.shape[:2], heads, -1) for x in (query, keys, values))
     scores = jnp.einsum("bmhd,bnhd->bhmn", q * (channels // heads) ** -0.5, k)
     wide = jnp.promote_types(scores.dtype, jnp.float32)
     weights = jax.nn.softmax(scores.astype(wide), axis=-1).astype(v.dtype)
