@@ -92,8 +92,8 @@ class Vim(nn.Module):
     A token for the class stands in the middle of the patches, and alone goes to the
     head. The position embedding fixes the number of patches. Parameters and outputs are
     float32 whatever ``dtype``, and so is the sum that the blocks add to. Stages
-    (``stem``, the patches; ``stage1`` to ``stage4``, the patches' sums after each
-    quarter of the blocks; ``pooled``, the class token) are shown as
+    (``stem``, the patches; ``stage1`` to ``stage4``, what the last block of each
+    quarter sees of them; ``pooled``, the class token) are shown as
     :func:`~liverjax.models.layers.stage.mark_stage` says.
 
     Attributes:
@@ -152,11 +152,12 @@ class Vim(nn.Module):
         x = self._with_class(x.astype(jnp.promote_types(dtype, jnp.float32)))
         rates = drop_path_rates(self.drop_path, blocks=self.depth)
         for index, rate in enumerate(rates):
-            y = VimBlock(self.depth, dtype, name=f"block{index}")(x)
-            x += DropPath(rate)(y, train=train).astype(x.dtype)
+            # What the last block adds to the patches never reaches the class.
             quarter, rest = divmod(4 * (index + 1), self.depth)
             if rest == 0:
                 x = self._marked(f"stage{quarter}", x, shape)
+            y = VimBlock(self.depth, dtype, name=f"block{index}")(x)
+            x += DropPath(rate)(y, train=train).astype(x.dtype)
         x = RMSNorm(_EPS, name="norm")(x)[:, x.shape[1] // 2]
         x = mark_stage(self, "pooled", x)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
