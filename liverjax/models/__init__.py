@@ -18,6 +18,13 @@ from liverjax.models.convnext import (
     convnext_tiny,
 )
 from liverjax.models.lfs import LFS
+from liverjax.models.mambavision import (
+    mambavision_b,
+    mambavision_s,
+    mambavision_t,
+    mambavision_t2,
+)
+from liverjax.models.medmamba import medmamba_b, medmamba_s, medmamba_t
 from liverjax.models.mobilenet import (
     mobilenet_v3_large,
     mobilenet_v3_large_timm,
@@ -26,8 +33,17 @@ from liverjax.models.mobilenet import (
     mobilenet_v3_small_timm,
     mobilenet_v3_small_xiaolai,
 )
+from liverjax.models.pvt import (
+    pvt_v2_b0,
+    pvt_v2_b1,
+    pvt_v2_b2,
+    pvt_v2_b3,
+    pvt_v2_b4,
+    pvt_v2_b5,
+)
 from liverjax.models.resnet import resnet18, resnet34, resnet50, resnet101, resnet152
 from liverjax.models.vgg import vgg16, vgg16_bn, vgg19, vgg19_bn
+from liverjax.models.vim import vim_base, vim_small, vim_tiny
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "convnext_tiny": convnext_tiny,
@@ -35,12 +51,25 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "convnext_base": convnext_base,
     "convnext_large": convnext_large,
     "lfs": LFS,
+    "mambavision_b": mambavision_b,
+    "mambavision_s": mambavision_s,
+    "mambavision_t": mambavision_t,
+    "mambavision_t2": mambavision_t2,
+    "medmamba_b": medmamba_b,
+    "medmamba_s": medmamba_s,
+    "medmamba_t": medmamba_t,
     "mobilenet_v3_large": mobilenet_v3_large,
     "mobilenet_v3_large_timm": mobilenet_v3_large_timm,
     "mobilenet_v3_large_xiaolai": mobilenet_v3_large_xiaolai,
     "mobilenet_v3_small": mobilenet_v3_small,
     "mobilenet_v3_small_timm": mobilenet_v3_small_timm,
     "mobilenet_v3_small_xiaolai": mobilenet_v3_small_xiaolai,
+    "pvt_v2_b0": pvt_v2_b0,
+    "pvt_v2_b1": pvt_v2_b1,
+    "pvt_v2_b2": pvt_v2_b2,
+    "pvt_v2_b3": pvt_v2_b3,
+    "pvt_v2_b4": pvt_v2_b4,
+    "pvt_v2_b5": pvt_v2_b5,
     "resnet18": resnet18,
     "resnet34": resnet34,
     "resnet50": resnet50,
@@ -50,6 +79,9 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "vgg16_bn": vgg16_bn,
     "vgg19": vgg19,
     "vgg19_bn": vgg19_bn,
+    "vim_base": vim_base,
+    "vim_small": vim_small,
+    "vim_tiny": vim_tiny,
 }
 
 

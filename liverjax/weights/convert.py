@@ -10,9 +10,13 @@ import numpy as np
 
 import liverjax.weights.convnext as convnext
 import liverjax.weights.lfs as lfs
+import liverjax.weights.mambavision as mambavision
+import liverjax.weights.medmamba as medmamba
 import liverjax.weights.mobilenet as mobilenet
+import liverjax.weights.pvt as pvt
 import liverjax.weights.resnet as resnet
 import liverjax.weights.vgg as vgg
+import liverjax.weights.vim as vim
 from liverjax.weights.naming import (
     Entry,
     Family,
@@ -30,9 +34,13 @@ _LOG = logging.getLogger(__name__)
 FAMILIES: dict[str, Family] = {
     **convnext.FAMILIES,
     **lfs.FAMILIES,
+    **mambavision.FAMILIES,
+    **medmamba.FAMILIES,
     **mobilenet.FAMILIES,
+    **pvt.FAMILIES,
     **dict.fromkeys(resnet.DEPTHS, resnet.FAMILY),
     **vgg.FAMILIES,
+    **vim.FAMILIES,
 }
 """The family of each architecture whose weights can be read."""
 
@@ -42,7 +50,8 @@ _ANY = Sizes(width=1, in_channels=1, num_outputs=1)
 def convert(name: str, tensors: Tensors) -> Variables:
     """All Flax collections of the architecture ``name``, float32, from its tensors.
 
-    Width, input channels and number of outputs are those of the tensors. A leading
+    Width, input channels, number of outputs and, where there is a position embedding,
+    the image's size are those of the tensors. A leading
     ``module.`` in all names is taken off. Counters (``num_batches_tracked``) have no
     use here; they are left out, whether they are there or not.
 
@@ -63,15 +72,20 @@ def convert(name: str, tensors: Tensors) -> Variables:
     )
     by_path = {e.path: e.name for e in family.tables[scheme](name, _ANY)}
     first, head = by_path[family.first], by_path[f"{family.head}/kernel"]
-    for key in (first, head):
+    positions = by_path[family.positions] if family.positions else ""
+    for key in filter(None, (first, head, positions)):
         if key not in tensors:
             raise WeightsError(
                 f"these are not weights of {name}: no tensor is called {key!r} (first "
                 f"names: {some(list(tensors))})"
             )
     width, in_channels = (*np.shape(tensors[first]), 0, 0)[:2]
-    num_outputs = (*np.shape(tensors[head]), 0)[0]
-    sizes = Sizes(width=width, in_channels=in_channels, num_outputs=num_outputs)
+    sizes = Sizes(
+        width=width,
+        in_channels=in_channels,
+        num_outputs=(*np.shape(tensors[head]), 0)[0],
+        tokens=(*np.shape(tensors[positions]), 0, 0)[1] if positions else 0,
+    )
     entries = family.tables[scheme](name, sizes)
     _check(name, tensors, entries)
     unused = [e.name for e in entries if not e.path and e.name in tensors]
@@ -134,11 +148,16 @@ def sizes_of(name: str, flat: Mapping[str, np.ndarray]) -> Sizes:
     """
     family = _family(name)
     head = f"{family.head}/kernel"
-    for path in (family.first, head):
+    for path in filter(None, (family.first, head, family.positions)):
         if path not in flat:
             raise WeightsError(f"these are not variables of {name}: {path} is missing")
     in_channels, width = flat[family.first].shape[-2:]
-    return Sizes(width=width, in_channels=in_channels, num_outputs=flat[head].shape[-1])
+    return Sizes(
+        width=width,
+        in_channels=in_channels,
+        num_outputs=flat[head].shape[-1],
+        tokens=flat[family.positions].shape[1] if family.positions else 0,
+    )
 
 
 def _family(name: str) -> Family:

@@ -57,14 +57,14 @@ class Entry:
         """The published tensor with our order of axes, float32."""
         tensor = np.asarray(tensor).astype(np.float32, copy=False)
         tensor = tensor.reshape(self.view or self.shape)
-        tensor = tensor.transpose(self.axes or None).reshape(self.variable_shape)
-        return np.ascontiguousarray(tensor)
+        tensor = tensor.transpose(self.axes) if self.axes else tensor
+        return np.ascontiguousarray(tensor.reshape(self.variable_shape))
 
     def to_tensor(self, variable: np.ndarray) -> np.ndarray:
         """The variable with the published order of axes."""
-        back = np.argsort(self.axes) if self.axes else None
         variable = np.asarray(variable).reshape(self._exchanged)
-        return np.ascontiguousarray(variable.transpose(back).reshape(self.shape))
+        variable = variable.transpose(np.argsort(self.axes)) if self.axes else variable
+        return np.ascontiguousarray(variable.reshape(self.shape))
 
 
 CONV2D = (2, 3, 1, 0)
@@ -110,11 +110,19 @@ def batch_norm(published: str, ours: str, width: int) -> list[Entry]:
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """What an architecture leaves open, as its first and last layers tell."""
+    """What an architecture leaves open, as its first and last layers tell.
+
+    Attributes:
+        width: Channels behind the first convolution.
+        in_channels: Of the images.
+        num_outputs: Numbers an image gets.
+        tokens: Rows of the position embedding; 0 where there is none.
+    """
 
     width: int
     in_channels: int
     num_outputs: int
+    tokens: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,11 +134,13 @@ class Family:
             published order.
         first: Path of the first convolution's kernel (..., in, width).
         head: Path of the last layer, with ``kernel`` (in, out) and ``bias`` in it.
+        positions: Path of the position embedding (1, tokens, width); empty without.
     """
 
     tables: Mapping[str, Callable[[str, Sizes], list[Entry]]]
     first: str
     head: str
+    positions: str = ""
 
 
 def flatten(variables: Mapping[str, Any], *, prefix: str = "") -> dict[str, np.ndarray]:

@@ -43,6 +43,7 @@ _XIAOLAI = (
     "1a7088358ec7f27d8917d5c32c9d1182ab79a711"
 )
 _APACHE = "apache-2.0"
+_MAMBAVISION = "cc-by-nc-sa-4.0"  # not for commercial use
 
 # Trained on ImageNet-1k. `tv_in1k`: torchvision's first weights, `fb_in1k`: those of
 # ConvNeXt's authors, as timm republishes them under the publisher's licence.
@@ -51,6 +52,10 @@ SOURCES: dict[str, Source] = {
     "convnext_large": Source("timm/convnext_large.fb_in1k", licence=_APACHE),
     "convnext_small": Source("timm/convnext_small.fb_in1k", licence=_APACHE),
     "convnext_tiny": Source("timm/convnext_tiny.fb_in1k", licence=_APACHE),
+    "mambavision_b": Source("nvidia/MambaVision-B-1K", licence=_MAMBAVISION),
+    "mambavision_s": Source("nvidia/MambaVision-S-1K", licence=_MAMBAVISION),
+    "mambavision_t": Source("nvidia/MambaVision-T-1K", licence=_MAMBAVISION),
+    "mambavision_t2": Source("nvidia/MambaVision-T2-1K", licence=_MAMBAVISION),
     "mobilenet_v3_large": Source(
         _TORCHVISION, "mobilenet_v3_large-8738ca79.pth", sha256="8738ca79"
     ),
@@ -69,6 +74,10 @@ SOURCES: dict[str, Source] = {
     "mobilenet_v3_small_xiaolai": Source(
         _XIAOLAI, "450_act3_mobilenetv3_small.pth", licence="mit"
     ),
+    **{
+        f"pvt_v2_b{number}": Source(f"timm/pvt_v2_b{number}.in1k", licence=_APACHE)
+        for number in range(6)
+    },
     "resnet18": Source("timm/resnet18.tv_in1k"),
     "resnet34": Source("timm/resnet34.tv_in1k"),
     "resnet50": Source("timm/resnet50.tv_in1k"),
@@ -78,6 +87,15 @@ SOURCES: dict[str, Source] = {
     "vgg16_bn": Source("timm/vgg16_bn.tv_in1k"),
     "vgg19": Source("timm/vgg19.tv_in1k"),
     "vgg19_bn": Source("timm/vgg19_bn.tv_in1k"),
+    "vim_base": Source(
+        "hustvl/Vim-base-midclstok", "vim_b_midclstok_81p9acc.pth", _APACHE
+    ),
+    "vim_small": Source(
+        "hustvl/Vim-small-midclstok", "vim_s_midclstok_80p5acc.pth", _APACHE
+    ),
+    "vim_tiny": Source(
+        "hustvl/Vim-tiny-midclstok", "vim_t_midclstok_76p1acc.pth", _APACHE
+    ),
 }
 CACHE = pathlib.Path.home() / ".cache" / "liverjax"
 """Where files from outside the hub are kept."""

@@ -13,20 +13,28 @@ import numpy as np
 
 from liverjax.models.convnext import ConvNeXt
 from liverjax.models.lfs import LFS
+from liverjax.models.mambavision import MambaVision
+from liverjax.models.medmamba import MedMamba
 from liverjax.models.mobilenet import MobileNetV3
+from liverjax.models.pvt import PvtV2
 from liverjax.models.resnet import ResNet
 from liverjax.models.vgg import VGG
+from liverjax.models.vim import Vim
 from liverjax.weights.mobilenet import SMALL
 
 SMALLEST: dict[str, Callable[..., nn.Module]] = {
     "convnext": functools.partial(ConvNeXt, width=8, depths=(1, 1, 1, 1)),
     "lfs": functools.partial(LFS, width=4),
+    "mambavision": functools.partial(MambaVision, width=4, depths=(1, 1, 2, 2)),
+    "medmamba": functools.partial(MedMamba, width=8, depths=(1, 1, 1, 1)),
     "mobilenet": functools.partial(MobileNetV3, width=8, rows=SMALL[2:5]),
     "mobilenet_shortcuts": functools.partial(
         MobileNetV3, width=8, rows=SMALL[2:5], shortcuts=True
     ),
+    "pvt": functools.partial(PvtV2, width=8, depths=(1, 1, 1, 1)),
     "resnet": functools.partial(ResNet, width=4, depths=(1, 1, 1, 1)),
     "vgg": functools.partial(VGG, width=4, depths=(1,) * 5, normalised=True),
+    "vim": functools.partial(Vim, width=16, depth=4),
 }
 SIZE_PX = (40, 56)  # not a multiple of 32
 

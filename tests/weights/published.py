@@ -13,7 +13,8 @@ def published(
     name: str = "resnet18", *, width: int = 4, num_outputs: int = 5, scheme: str = ""
 ):
     """Tensors as the family's first scheme (or ``scheme``) names them, narrow."""
-    sizes = Sizes(width=width, in_channels=3, num_outputs=num_outputs)
+    # Of 32 pixels, where the size matters: four patches and a class.
+    sizes = Sizes(width=width, in_channels=3, num_outputs=num_outputs, tokens=5)
     tables = FAMILIES[name].tables
     entries = tables[scheme or next(iter(tables))](name, sizes)
     return {

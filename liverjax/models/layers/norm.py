@@ -99,6 +99,27 @@ class LayerNorm(nn.Module):
         return y.astype(self.dtype or x.dtype)
 
 
+class RMSNorm(nn.Module):
+    """Each place's channels divided by their root mean square, then scaled.
+
+    The parameter ``scale`` is float32; computed in float32 whatever the input's type.
+
+    Attributes:
+        eps: Added to the mean square.
+    """
+
+    eps: float
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b *space c"]) -> Float[Array, "b *space c"]:
+        """The normalised ``x``, of its type."""
+        ones = nn.initializers.ones_init()
+        scale = jnp.asarray(self.param("scale", ones, x.shape[-1:], jnp.float32))
+        wide = _wide(x)
+        inverse = lax.rsqrt(jnp.square(wide).mean(-1, keepdims=True) + self.eps)
+        return (wide * inverse * _spread(scale, x)).astype(x.dtype)
+
+
 def _by_formula(
     x: Array, scale: Array, bias: Array, eps: float
 ) -> tuple[Array, Array, Array]:
