@@ -75,7 +75,7 @@ class StateSpace(nn.Module):
 
 
 def step_kernel(
-    key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32
+    key: jax.Array, shape: tuple[int, ...], dtype: Any
 ) -> Float[Array, "..."]:
     """First weights (..., rank, channels): uniform, within rank ** -0.5."""
     bound = shape[-2] ** -0.5
@@ -83,7 +83,7 @@ def step_kernel(
 
 
 def step_bias(
-    key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32
+    key: jax.Array, shape: tuple[int, ...], dtype: Any
 ) -> Float[Array, "..."]:
     """First biases: softplus of them is log-uniform in ``STEPS``."""
     low, high = (jnp.log(jnp.asarray(value, dtype)) for value in STEPS)
@@ -92,7 +92,7 @@ def step_bias(
 
 
 def rates_log(
-    key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32
+    key: jax.Array, shape: tuple[int, ...], dtype: Any
 ) -> Float[Array, "..."]:
     """First logarithms of rates (..., states): of 1, 2, 3, ... in every channel."""
     del key
