@@ -109,7 +109,8 @@ def main() -> int:
     )
     print("\n".join(lines), flush=True)
     raise_all(problems, title=f"{path}")
-    print("\nno errors")
+    stops = any("training will stop" in line for line in lines)
+    print("\nno errors" + ("; but see what training will stop at" if stops else ""))
     return 0
 
 

@@ -71,7 +71,9 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--allow", action="append", default=[], metavar="CODE", help="take a finding"
     )
     parser.add_argument("--all-volumes", action="store_true")
-    parser.add_argument("--target", default="child_pugh", help="label column to add")
+    parser.add_argument(
+        "--target", default="child_pugh", help="column of the label; '' for none"
+    )
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     return parser.parse_args(argv)
 
@@ -105,6 +107,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     summary = import_tree(given.input, out=given.out, options=options)
     print("\n".join(_lines(summary, out=given.out)))
+    if options.labels and options.labels.left_behind:
+        print(
+            f"not carried: columns {', '.join(options.labels.left_behind)}; "
+            "--keep-column NAME carries one"
+        )
     return 0 if summary.examinations else 1
 
 
@@ -117,7 +124,7 @@ def _labels(given: argparse.Namespace, *, dialect: Dialect) -> Labels | None:
         date_column=given.date_column,
         date_format=given.date_format,
         id_width=given.id_width,
-        keep=given.keep_column,
+        keep=[*given.keep_column, *filter(None, [given.target])],
         dialect=dialect,
     )
 

@@ -34,6 +34,8 @@ class Prediction:
     Attributes:
         subject: Its name.
         visit: Its number.
+        set: Of the manifest.
+        target: The truth as the manifest writes it; empty where there is none.
         score: Mean over the networks.
         predicted_class: Name of the class.
         probs: By class; empty for a pure score.
@@ -43,6 +45,8 @@ class Prediction:
 
     subject: str
     visit: int
+    set: str
+    target: str
     score: float
     predicted_class: str
     probs: dict[str, float]
@@ -265,6 +269,8 @@ def _prediction(
     return Prediction(
         subject=row["subject"],
         visit=int(row["visit"]),
+        set=row["set"],
+        target=row.get(task.target_column, ""),
         score=float(mean.score[0]),
         predicted_class=task.classes[int(task.classify(mean)[0])],
         probs={} if probs is None else dict(zip(task.classes, probs[0], strict=True)),
@@ -286,6 +292,8 @@ def _row(one: Prediction) -> dict[str, object]:
     return {
         "subject": one.subject,
         "visit": one.visit,
+        "set": one.set,
+        "target": one.target,
         "score": one.score,
         **{f"prob_{name}": share for name, share in one.probs.items()},
         "class": one.predicted_class,

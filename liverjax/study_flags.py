@@ -25,6 +25,11 @@ def parse() -> StudyConfig:
     Raises:
         InputError: If a flag, the config file, an override or a value is wrong.
     """
+    if {"--help", "-h", "--helpfull"} & set(sys.argv[1:]):
+        main = sys.modules["__main__"]
+        own = flags.FLAGS.module_help(main) if hasattr(main, "main") else ""
+        print(f"{main.__doc__}\n{own}\n{flags.FLAGS.module_help(__name__)}")
+        sys.exit(0)
     config_file = next(
         (a for a in sys.argv if a.startswith(("--config=", "-config="))), ""
     )

@@ -64,12 +64,12 @@ class Labels:
     Attributes:
         rows: In its order.
         columns: Those that travel.
-        left_behind: Number of columns that do not.
+        left_behind: Those that do not.
     """
 
     rows: tuple[LabelRow, ...]
     columns: tuple[str, ...]
-    left_behind: int
+    left_behind: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,6 +155,13 @@ def read_labels(
             except InputError as error:
                 problems.append(f"line {row.line}: {date_column}: {error}")
         cells = {name: row.cells[name] for name in travelling}
+        if dialect and dialect.decimal == ",":
+            # The manifest is written with points, as the design's files are.
+            cells |= {
+                name: cell.replace(",", ".")
+                for name, cell in cells.items()
+                if is_numeric_column(name)
+            }
         problems += [
             f"line {row.line}: {name} holds a date, which must not travel; do not keep "
             "this column, or write days"
@@ -164,7 +171,8 @@ def read_labels(
         rows.append(LabelRow(row.line, patient, day, cells))
     problems += _repeated(rows, dated=bool(date_column), id_column=id_column)
     raise_all(problems, title=f"{path}")
-    return Labels(tuple(rows), tuple(travelling), len(others) - len(travelling))
+    behind = tuple(name for name in others if name not in travelling)
+    return Labels(tuple(rows), tuple(travelling), behind)
 
 
 def join_labels(

@@ -293,7 +293,8 @@ def _check_delimiter(
             raise InputError(
                 f"{path}: the header is one cell when split at {dialect.delimiter!r}, "
                 f"but holds {name!r}; read the table with --delimiter '{name}' (and "
-                "--decimal ',' if its numbers have a decimal comma)"
+                "--decimal ',' if its numbers have a decimal comma), or where a command "
+                "has no such flag save it separated by commas, with decimal points"
             )
 
 
@@ -313,7 +314,9 @@ def _check_shape(
         if not name and any(len(c) > place and c[place] for _, c in body):
             problems.append(f"column {place + 1} has cells but no name; name it")
     for number_, cells in body:
-        if len(cells) < width or any(cells[width:]):
+        # One cell too many is a comma too many, even where the last is empty.
+        surplus = len(cells) > len(columns) or any(cells[width:])
+        if len(cells) < width or surplus:
             problems.append(
                 f"line {number_}: {len(cells)} cells under {len(columns)} columns; a "
                 "decimal comma or a comma in a text must stand in quotation marks"

@@ -118,6 +118,11 @@ def _points_headline(metrics: Mapping[str, Any]) -> str:
     tiles = [_tile("Kendall's tau", tau, f"p = {markup.p_value(tau['p'])}")]
     if not markup.is_absent(within["estimate"]):
         note = f"one-sided permutation p = {markup.p_value(within['p'])}"
+        if not markup.is_absent(within.get("p_bound")):
+            note += (
+                f", at most {markup.p_value(within['p_bound'])} (patients of "
+                "different folds train each other's networks)"
+            )
         tiles.append(_tile("Tau within folds", within, note))
     if "accuracy" in metrics:
         test = metrics["no_information_rate_test"]
@@ -130,7 +135,9 @@ def _points_headline(metrics: Mapping[str, Any]) -> str:
     if share:
         best = markup.number(metrics["kendall_tau_ceiling"]["estimate"], decimals=2)
         tiles.append(
-            _tile("Share of the ceiling", share, f"no reader exceeds tau {best}")
+            _tile(
+                "Share of the ceiling", share, f"a reader can expect at most tau {best}"
+            )
         )
     elif "mean_absolute_error" in metrics:
         tiles.append(_tile("Mean absolute error", metrics["mean_absolute_error"], ""))

@@ -51,6 +51,10 @@ class KendallTauWithinFolds(Estimate):
     pairs: int = 0
     folds: int = 0
 
+    def as_metric(self) -> dict[str, float | str | int]:
+        """Returns the six fields, and the bound of p."""
+        return super().as_metric() | {"p_bound": float(self.p_bound)}
+
 
 @dataclasses.dataclass(frozen=True)
 class ConcordancePairs:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 
@@ -121,12 +122,17 @@ def test_an_address_that_cannot_be_reached_is_one_sentence(tmp_path, monkeypatch
         download("net")
 
 
+# MambaVision's weights are for non-commercial use; the table says so.
+LICENCES = {"apache-2.0", "bsd-3-clause", "mit", "cc-by-nc-sa-4.0"}
+
+
 def test_every_source_names_a_file_a_licence_and_its_input_statistics():
     assert {*SOURCES} <= {*FAMILIES}
     for source in SOURCES.values():
-        assert source.repository.startswith(("timm/", "https://"))
+        hub = re.fullmatch(r"[\w-]+/[\w.-]+", source.repository)
+        assert hub or source.repository.startswith("https://")
         assert source.file.endswith((".safetensors", ".pth"))
-        assert source.licence in {"apache-2.0", "bsd-3-clause", "mit"}
+        assert source.licence in LICENCES
         assert np.shape(source.input_mean) == np.shape(source.input_std) == (3,)
 
 
