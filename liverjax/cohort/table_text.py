@@ -293,8 +293,8 @@ def _check_delimiter(
             raise InputError(
                 f"{path}: the header is one cell when split at {dialect.delimiter!r}, "
                 f"but holds {name!r}; read the table with --delimiter '{name}' (and "
-                "--decimal ',' if its numbers have a decimal comma), or where a command "
-                "has no such flag save it separated by commas, with decimal points"
+                "--decimal ',' if its numbers have a decimal comma), or save it with "
+                "commas and decimal points where a command has no such flag"
             )
 
 
