@@ -114,4 +114,7 @@ def test_torchvisions_logits_and_stages_are_reproduced(shared):
 def test_each_reference_is_reproduced(shared, reference, dtype):
     check_run(shared, reference, "b2_224", dtype)
     check_run(shared, reference, "b1_192x256", dtype)
-    check_gradients(shared, reference, dtype)
+    # In double the gradients are exact; in float32 they cross kinks of the gates.
+    check_gradients(
+        shared, reference, dtype, tolerance=1e-2 if dtype == "float32" else None
+    )
