@@ -8,6 +8,7 @@ from benchmarks import models as bench
 from liverjax.models import MODELS
 
 
+@pytest.mark.slow
 def test_a_network_that_trains_and_drops_passes_the_check():
     found = bench.check_size("lfs", (21, 27), width=2)
     assert found["gradients finite"]

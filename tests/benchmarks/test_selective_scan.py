@@ -18,6 +18,7 @@ def test_the_rival_computes_the_same():
     np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_small_run_writes_times_and_memory_of_each_form(tmp_path, capsys):
     benchmark.main(["--small", "--rounds=1", f"--out={tmp_path}"])
     (path,) = tmp_path.iterdir()
