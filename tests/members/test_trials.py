@@ -63,9 +63,9 @@ def test_a_trial_with_a_non_finite_member_is_not_chosen(tmp_path):
 
 def test_trials_are_members_of_one_program(seat, tmp_path, trained):
     run = members.open_run(write_run(tmp_path, trials=NOTHING | {"l2": (1e-3, 1e-1)}))
+    members.train_member(run, Member(1, trial=0), seat=seat)
     with toy.compilations() as compiled:
-        for trial in (0, 1):
-            members.train_member(run, Member(1, trial=trial), seat=seat)
+        members.train_member(run, Member(1, trial=1), seat=seat)
     assert compiled == []
     # The first value is the config's own: the same bits as without a grid.
     found = read(tmp_path, "predictions.csv")
