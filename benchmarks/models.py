@@ -1,9 +1,10 @@
 """Images per second of every network, and a check of every network at full size.
 
-`python -m benchmarks.models [--names NAME ...] [--batches 1 32] [--size PX]
-[--seconds N] [--bfloat16] [--out DIR]`: training steps and inference beside the same
-architecture in PyTorch (timm) where timm has it. Rounds of both alternate; a figure is
-the median round, compile time apart.
+`python -m benchmarks.models [--names NAME ...] [--cases BATCHxPX ...] [--seconds N]
+[--bfloat16] [--out DIR]`: training steps and inference beside the same architecture in
+PyTorch (timm) where timm has it. Rounds of both alternate; a figure is the median
+round, compile time apart. Without `--cases`: batches of 1 and 32 at 224 pixels, on a
+CPU the 32 at 64 pixels.
 
 `python -m benchmarks.models --check [--names NAME ...] [--out DIR]`: for every network,
 at 224 pixels and at one odd size, in bfloat16 under `jit`: are gradients finite, is
@@ -77,9 +78,15 @@ def our_steps(name: str, *, batch: int, size_px: int, bfloat16: bool) -> dict[st
     import optax
 
     from liverjax import losses, train
-    from liverjax.models import make
+    from liverjax.models import make, option_names
 
-    model = make(name, num_outputs=1, dtype="bfloat16" if bfloat16 else None)
+    options = {"image_size": (size_px, size_px)}
+    model = make(
+        name,
+        num_outputs=1,
+        dtype="bfloat16" if bfloat16 else None,
+        **(options if "image_size" in option_names(name) else {}),
+    )
     tx = optax.adam(1e-4)
     image = jnp.zeros((batch, size_px, size_px, 3))
     create = functools.partial(train.create_state, model=model, tx=tx, image=image)
@@ -165,6 +172,19 @@ def race(
     return {label: statistics.median(found) for label, found in rounds.items()}
 
 
+def batch_and_size(text: str) -> tuple[int, int]:
+    """Batch and pixels of a case written ``32x224``."""
+    batch, size_px = text.split("x")
+    return int(batch), int(size_px)
+
+
+def default_cases() -> list[tuple[int, int]]:
+    """Batches and pixels that the device at hand does in reasonable time."""
+    import jax
+
+    return [(1, 224), (32, 64 if jax.default_backend() == "cpu" else 224)]
+
+
 def measure(args: argparse.Namespace, names: Sequence[str]) -> pathlib.Path:
     """Returns the path of the written figures."""
     load = os.getloadavg()[0]
@@ -173,17 +193,18 @@ def measure(args: argparse.Namespace, names: Sequence[str]) -> pathlib.Path:
     ratios: dict[str, Any] = {}
     measures: dict[str, Any] = {"load before": round(load, 2)}
     for name in names:
-        for batch in args.batches:
-            case = {"batch": batch, "size_px": args.size, "bfloat16": args.bfloat16}
+        for batch, size_px in args.cases or default_cases():
+            case = {"batch": batch, "size_px": size_px, "bfloat16": args.bfloat16}
             ours, rival = our_steps(name, **case), rival_steps(name, **case)
             for kind, step in ours.items():
-                label = f"{name}, {kind}, batch {batch}, {args.size} px"
+                label = f"{name}, {kind}, batch {batch}, {size_px} px"
                 label += ", bfloat16" if args.bfloat16 else ""
                 contenders = {"ours": step}
                 if kind in rival:
                     contenders["rival"] = rival[kind]
                 found = race(contenders, batch=batch, seconds=args.seconds)
-                print(label, {key: f"{value:.4g}" for key, value in found.items()})
+                shown = {key: f"{value:.4g}" for key, value in found.items()}
+                print(label, shown, flush=True)
                 if "rival" in found:
                     ratios[label] = results.ratio(**found, unit=UNIT)
                 else:
@@ -301,8 +322,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--names", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--check", action="store_true", help="instead of measuring")
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 32])
-    parser.add_argument("--size", type=int, default=224, help="px")
+    parser.add_argument("--cases", type=batch_and_size, nargs="+", metavar="BATCHxPX")
     parser.add_argument("--seconds", type=float, default=5.0, help="for each contender")
     parser.add_argument("--bfloat16", action="store_true", help="compute type of both")
     parser.add_argument("--out", default=results.RESULTS, help="folder of the JSON")
