@@ -112,7 +112,8 @@ def get_config(variant: str = "") -> ConfigDict:
     train.save_every_s = 60.0
     train.piece_s = 5.0
 
-    config.mesh = ConfigDict({"data": 1})  # devices a member
+    # Devices a member; span: one network over all devices of all processes.
+    config.mesh = ConfigDict({"data": 1, "span": False})
     config.members = config_dict.placeholder(tuple)  # of this start; None: all
 
     if variant == "demo":

@@ -175,9 +175,12 @@ class MeshConfig:
     Attributes:
         data: Devices to a member; the batch is divided among them, BatchNorm sees it
             whole.
+        span: One network after the other over all devices of all processes that were
+            started together (see ``launch/slurm/span.sbatch``).
     """
 
     data: int
+    span: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -379,6 +382,11 @@ def _impossible(study: StudyConfig) -> list[str]:
         problems.append(
             f"train.batch_size={train.batch_size}: expected a multiple of "
             f"mesh.data={study.mesh.data}"
+        )
+    if study.mesh.span and (study.mesh.data != 1 or study.members is not None):
+        problems.append(
+            "mesh.span: expected mesh.data=1 and no members; it takes all devices for "
+            "one member after the other"
         )
     if study.members is not None and min(study.members, default=0) < 0:
         problems.append(f"members={study.members}: expected places from 0")

@@ -53,9 +53,11 @@ def run(study: StudyConfig, *, scheduler: str | None = None) -> RunOutcome:
         InputError: If the folder, config, weights, cohort or splits cannot be used.
     """
     folder = pathlib.Path(study.workdir)
-    if study.members is None and scheduler is None:
-        runtime.refuse_ranks()
     if not (folder / "DONE").exists():
+        if scheduler and study.mesh.span:
+            raise InputError("mesh.span and --scheduler: choose one of them")
+        if study.members is None and scheduler is None:
+            runtime.refuse_ranks()
         check_model(study)
     claim_folder(folder, study=study)
     if (folder / "DONE").exists():
@@ -67,10 +69,7 @@ def run(study: StudyConfig, *, scheduler: str | None = None) -> RunOutcome:
         )
     cohort = prepare(folder, study=study, scheduler=scheduler)
     folds = split(folder, study=study, cohort=cohort)
-    trials = members.make_trials(dataclasses.asdict(study.train.trials))
-    every = members.of_study(
-        folds=len(folds), seeds=study.train.seeds, trials=len(trials)
-    )
+    every = every_member(study, folds=folds)
     chosen = pick_members(every, places=study.members)
     if chosen:
         groups = runtime.start(len(every), group=study.mesh.data)
@@ -86,20 +85,46 @@ def run(study: StudyConfig, *, scheduler: str | None = None) -> RunOutcome:
                 group=study.mesh.data,
             )
         if ended.stopped:
-            return RunOutcome(
-                ended.status, f"stopped; the same command goes on in {folder}"
-            )
+            return stopped(folder, ended)
     if study.members is not None:
         names = ", ".join(member.id for member in chosen) or "no member"
         return RunOutcome(
             0, f"trained {names}; a start without members writes the report"
         )
+    return finish(folder, study=study, folds=folds, every=every)
+
+
+def every_member(
+    study: StudyConfig, *, folds: Sequence[splits.Fold]
+) -> tuple[members.Member, ...]:
+    """Returns all members of a study."""
+    return members.of_study(
+        folds=len(folds),
+        seeds=study.train.seeds,
+        trials=len(members.make_trials(dataclasses.asdict(study.train.trials))),
+    )
+
+
+def finish(
+    folder: pathlib.Path,
+    *,
+    study: StudyConfig,
+    folds: tuple[splits.Fold, ...],
+    every: Sequence[members.Member],
+) -> RunOutcome:
+    """Merges what all members predicted, judges it and writes the report."""
+    trials = members.make_trials(dataclasses.asdict(study.train.trials))
     best = members.write_trials(folder, every, trials=trials)
     merge.write_predictions(folder, every, trial=best, task=study.task)
     write_baselines(folder, study=study, folds=folds)
     judge(folder, study=study)
     files.write_bytes(folder / "DONE", (config.identity(study) + "\n").encode())
     return RunOutcome(0, f"report: {folder / 'report.html'}")
+
+
+def stopped(folder: pathlib.Path, ended: members.Ended) -> RunOutcome:
+    """Returns what a run says that was asked to stop."""
+    return RunOutcome(ended.status, f"stopped; the same command goes on in {folder}")
 
 
 def pick_members(

@@ -10,7 +10,7 @@ import dataclasses
 
 from absl import flags
 
-from liverjax import experiment, study_flags
+from liverjax import experiment, study_flags, together
 from liverjax.errors import run_command
 
 WORKDIR = flags.DEFINE_string(
@@ -26,7 +26,10 @@ def main() -> int:
     study = study_flags.parse()
     if WORKDIR.value:
         study = dataclasses.replace(study, workdir=WORKDIR.value)
-    outcome = experiment.run(study, scheduler=SCHEDULER.value)
+    if study.mesh.span and not SCHEDULER.value:
+        outcome = together.run(study)
+    else:
+        outcome = experiment.run(study, scheduler=SCHEDULER.value)
     print(outcome.message)
     return outcome.status
 

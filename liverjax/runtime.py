@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.metadata
 import logging
 import os
@@ -31,8 +32,16 @@ PACKAGES = (
     "array_record",
 )
 
-# How launchers tell a process how many were started together.
-RANKS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+# How launchers tell a process how many were started together, and which it is.
+RANKS = {
+    "JAX_NUM_PROCESSES": "JAX_PROCESS_ID",
+    "SLURM_STEP_NUM_TASKS": "SLURM_PROCID",
+    "OMPI_COMM_WORLD_SIZE": "OMPI_COMM_WORLD_RANK",
+    "PMI_SIZE": "PMI_RANK",
+}
+COORDINATOR = "JAX_COORDINATOR_ADDRESS"
+JOIN_S = 600  # for the slowest process to start
+LOST_S = 30  # after which a process that has died ends the others
 
 
 def cores() -> int:
@@ -54,13 +63,74 @@ def refuse_ranks() -> None:
         if int(os.environ.get(name) or 1) > 1:
             raise InputError(
                 f"{os.environ[name]} processes were started together ({name}), each of "
-                "which would train the same members; start one, which uses every GPU "
-                "it sees, or independent jobs by --config.members "
-                "(launch/slurm/array.sbatch, launch/k8s/array.yaml)"
+                "which would train the same members. Start one, which uses every GPU "
+                "it sees; or deal members to a cluster by --scheduler "
+                "(launch/slurm/cluster.sbatch), or to independent jobs by "
+                "--config.members (launch/slurm/array.sbatch, launch/k8s/array.yaml); "
+                "or train one network over all of them by --config.mesh.span=true "
+                "(launch/slurm/span.sbatch, launch/k8s/span.yaml)"
             )
 
 
-def start(num_members: int, *, group: int = 1) -> list[tuple[Any, ...]]:
+def join() -> int:
+    """Joins the processes that train one network together; returns this one's number.
+
+    Who they are is read from what the launcher sets (`RANKS`), where the first one
+    listens from ``JAX_COORDINATOR_ADDRESS``, ``host:port``. From here on a process that
+    dies ends the others within `LOST_S` seconds.
+
+    Raises:
+        InputError: If no launcher says who they are, or they do not come together.
+    """
+    import jax
+
+    found = next((name for name in RANKS if name in os.environ), None)
+    address = os.environ.get(COORDINATOR)
+    if found is None or not address:
+        raise InputError(
+            f"mesh.span: {COORDINATOR if found else 'the number of processes'} is not "
+            "set; start by launch/slurm/span.sbatch or launch/k8s/span.yaml, or set "
+            f"JAX_NUM_PROCESSES, JAX_PROCESS_ID and {COORDINATOR}=HOST:PORT, where "
+            "process 0 is to listen, in each"
+        )
+    count, rank = int(os.environ[found]), int(os.environ[RANKS[found]])
+    # One device a process without an accelerator: they share its cores.
+    jax.config.update("jax_num_cpu_devices", 1)
+    try:
+        jax.distributed.initialize(
+            address,
+            count,
+            rank,
+            # Each process uses every device it sees, whatever the launcher.
+            cluster_detection_method="deactivate",
+            initialization_timeout=JOIN_S,
+            heartbeat_timeout_seconds=LOST_S,
+            shutdown_timeout_seconds=LOST_S,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise InputError(
+            f"mesh.span: process {rank} of {count} did not meet the others at "
+            f"{address} ({str(error).splitlines()[0]})"
+        ) from None
+    _log.info("process %d of %d joined at %s", rank, count, address)
+    return rank
+
+
+def leave() -> None:
+    """Leaves the processes that were joined; waits for all to do so."""
+    import jax
+
+    jax.distributed.shutdown()
+
+
+def leave_at_once() -> None:
+    """Makes this process end, when it ends, without waiting for those it joined."""
+    atexit.register(os._exit, 1)
+
+
+def start(
+    num_members: int, *, group: int = 1, span: bool = False
+) -> list[tuple[Any, ...]]:
     """Returns the groups of devices that members are dealt to.
 
     Every accelerator that jax sees (``CUDA_VISIBLE_DEVICES`` chooses); without one, a
@@ -71,12 +141,22 @@ def start(num_members: int, *, group: int = 1) -> list[tuple[Any, ...]]:
     Args:
         num_members: Members of the study, finished ones included.
         group: Devices to a member.
+        span: One group of all devices of all joined processes.
 
     Raises:
         InputError: If there are fewer devices than a group.
     """
     import jax
 
+    if span:
+        _log.info(
+            "devices: one group of %d x %s in %d processes (jax %s)",
+            jax.device_count(),
+            jax.devices()[0].device_kind,
+            jax.process_count(),
+            jax.__version__,
+        )
+        return [tuple(jax.devices())]
     wanted = max(1, min(cores(), num_members)) * group
     try:
         jax.config.update("jax_num_cpu_devices", wanted)
@@ -119,6 +199,7 @@ def facts(groups: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
         "device_kind": devices[0].device_kind,
         "devices": len(devices),
         "devices_a_member": len(groups[0]),
+        "processes": len({device.process_index for device in devices}),
         "cores": cores(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }

@@ -10,10 +10,11 @@ import functools
 import logging
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import psutil
 from jaxtyping import Array, Int, Shaped
@@ -94,6 +95,33 @@ def read_host_arrays(cohort: Cohort) -> dict[str, np.ndarray]:
     return arrays
 
 
+def put(tree: Any, sharding: jax.sharding.Sharding) -> Any:
+    """Returns a tree of host arrays on every device of a group.
+
+    Of a group that spans processes each puts the whole on its own devices, and nobody
+    checks that the others have the same: that is the caller's promise.
+
+    Args:
+        tree: Of arrays, or typed keys.
+        sharding: Replicated over the devices.
+    """
+    if sharding.is_fully_addressable:
+        return jax.device_put(tree, sharding)
+
+    def put_here(leaf: Any) -> Any:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(put_here(jax.random.key_data(leaf)))
+        host = np.asarray(leaf)
+        return jax.make_array_from_process_local_data(sharding, host, host.shape)
+
+    return jax.tree.map(put_here, tree)
+
+
+def own_device(group: Sequence[Device]) -> Device:
+    """Returns the first device of a group that this process can address."""
+    return next(d for d in group if d.process_index == jax.process_index())
+
+
 def place(
     arrays: Mapping[str, Any],
     sharding: jax.sharding.Sharding,
@@ -111,14 +139,14 @@ def place(
         max_elements: Larger arrays are cut into `Parts`.
     """
 
-    def put(array: Any) -> Any:
+    def put_or_describe(array: Any) -> Any:
         if isinstance(array, jax.ShapeDtypeStruct):
             return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding)
-        return jax.device_put(array, sharding)
+        return put(array, sharding)
 
     def whole_or_parts(array: Any) -> Any:
         if math.prod(array.shape) <= max_elements:
-            return put(array)
+            return put_or_describe(array)
         fitting = max_elements // math.prod(array.shape[1:])
         # A multiple of the alignment, so that each part starts on it as the whole does.
         stride = (fitting - overlap) // ALIGNMENT * ALIGNMENT
@@ -130,7 +158,8 @@ def place(
         starts = range(0, max(array.shape[0] - overlap, 1), stride)
         return Parts(
             parts=tuple(
-                put(_cut(array, start, start + stride + overlap)) for start in starts
+                put_or_describe(_cut(array, start, start + stride + overlap))
+                for start in starts
             ),
             stride=stride,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import concurrent.futures
 import dataclasses
+import functools
 import logging
 import pathlib
 import threading
@@ -21,7 +22,8 @@ import numpy as np
 
 from liverjax import runtime
 from liverjax.cohort import files
-from liverjax.data.resident import Device
+from liverjax.data.resident import Device, own_device
+from liverjax.members import spanning
 from liverjax.members.claims import claim
 from liverjax.members.member import DONE, Member, folder_of, of_study
 from liverjax.members.networks import (
@@ -35,7 +37,8 @@ from liverjax.members.networks import (
 )
 from liverjax.members.run_folder import Run, make_plan, open_run
 from liverjax.members.seats import Seat, Seats
-from liverjax.members.stopping import stop_on_signals
+from liverjax.members.spanning import SharedStop
+from liverjax.members.stopping import Stop, stop_on_signals
 from liverjax.members.tables import write_tables
 from liverjax.members.trials import make_trials, write_trials
 from liverjax.tasks.question import average_rows
@@ -98,6 +101,7 @@ def train_members(
     *,
     groups: Sequence[tuple[Device, ...]],
     available_bytes: int | None = None,
+    span: bool = False,
 ) -> Ended:
     """Trains members, a thread and a group of devices each, until done or a stop.
 
@@ -109,21 +113,42 @@ def train_members(
         members: Finished ones are passed over.
         groups: Devices of this process, as `liverjax.runtime.start` cuts them.
         available_bytes: Memory to believe in instead of asking the devices.
+        span: Whether the one group spans all processes, which then call this together.
 
     Raises:
         InputError: If the run folder cannot be used, or the cohort does not fit.
     """
     statuses = _finished(run_folder, members)
-    queue = collections.deque(m for m in members if m not in statuses)
-    if not queue:
+    if all(member in statuses for member in members):
         return Ended(statuses, signal=None)
-    run, began, before = open_run(run_folder), time.monotonic(), len(statuses)
-    with stop_on_signals() as stop:
-        seats = Seats(run, groups=groups[: len(queue)], available=available_bytes)
+    run = open_run(run_folder)
+    deal = functools.partial(
+        _deal, members=members, statuses=statuses, groups=groups, memory=available_bytes
+    )
+    if not span:
+        return deal(run, stop_kind=Stop)
+    with spanning.home_of(run_folder) as home:
+        return deal(dataclasses.replace(run, home=home), stop_kind=SharedStop)
+
+
+def _deal(
+    run: Run,
+    *,
+    members: Sequence[Member],
+    statuses: dict[Member, str],
+    groups: Sequence[tuple[Device, ...]],
+    memory: int | None,
+    stop_kind: type[Stop],
+) -> Ended:
+    """Trains the members that have no status yet, a thread a group of devices."""
+    queue = collections.deque(m for m in members if m not in statuses)
+    began, before = time.monotonic(), len(statuses)
+    with stop_on_signals(stop_kind) as stop:
+        seats = Seats(run, groups=groups[: len(queue)], available=memory)
 
         def work(group: tuple[Device, ...]) -> None:
             # Contexts of the main thread do not reach this one.
-            with jax.default_device(group[0]):
+            with jax.default_device(own_device(group)):
                 try:
                     seat = seats.take(group)
                     while not stop.is_set():
@@ -174,7 +199,8 @@ def train_member(
         InputError: If its folder or the run's cannot be used.
     """
     run = open_run(run) if isinstance(run, pathlib.Path) else run
-    folder = folder_of(run.folder, member)
+    folder = folder_of(run.home, member)
+    spanning.follow(run.folder, home=run.home, member=member)
     with claim(folder / "claim"):
         status = status_of(folder)
         if status is not None:
@@ -225,7 +251,7 @@ def _fit(run: Run, member: Member, *, seat: Seat, stop: threading.Event) -> Fit:
         return float(task.select(averaged, truth=truth))
 
     return fit(
-        folder_of(run.folder, member),
+        folder_of(run.home, member),
         programs=seat.programs,
         arrays=seat.arrays,
         birth=birth,
@@ -236,6 +262,7 @@ def _fit(run: Run, member: Member, *, seat: Seat, stop: threading.Event) -> Fit:
         plan=make_plan(run.study, learning_rate=trial.get("learning_rate")),
         stop=stop,
         environment=_environment(seat.devices),
+        agree=spanning.agree if jax.process_count() > 1 else int,
     )
 
 
@@ -247,6 +274,7 @@ def _environment(devices: Sequence[Device]) -> dict[str, Any]:
         "jax": jax.__version__,
         "jax_devices": jax.local_device_count(),
         "platform": devices[0].platform,
+        "processes": len({device.process_index for device in devices}),
         "threads": runtime.cores(),
     }
 
@@ -266,7 +294,7 @@ def _predict(
     else:
         logits = np.zeros((0, run.task.num_outputs), np.float32)
     write_tables(
-        folder_of(run.folder, member),
+        folder_of(run.home, member),
         task=run.task,
         fold=member.fold,
         examinations=examinations,

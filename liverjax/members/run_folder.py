@@ -93,6 +93,8 @@ class Run:
 
     Attributes:
         folder: Its path.
+        home: Where its members' folders are: the same, but for a process that only
+            helps another to train.
         study: The config it was started with.
         cohort: The prepared cohort.
         folds: Of ``splits.json``.
@@ -105,6 +107,7 @@ class Run:
     """
 
     folder: pathlib.Path
+    home: pathlib.Path
     study: StudyConfig
     cohort: Cohort
     folds: tuple[Fold, ...]
@@ -177,6 +180,7 @@ def open_run(folder: pathlib.Path) -> Run:
     variables, mean, std = starting_weights(study)
     return Run(
         folder=folder,
+        home=folder,
         study=study,
         cohort=cohort,
         folds=read_splits(folder / "splits.json"),

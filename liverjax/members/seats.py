@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 from liverjax.data import resident
-from liverjax.data.resident import Device
+from liverjax.data.resident import Device, own_device
 from liverjax.members.run_folder import Run
 from liverjax.train.compile import Programs, compile_programs, group_sharding
 
@@ -69,7 +69,7 @@ class Seats:
         )
         name = ", ".join(map(str, group))
         _log.info("%s: compiled in %.1f s", name, programs.compile_s)
-        host = self._read(group[0], programs)
+        host = self._read(own_device(group), programs)
         return Seat(
             devices=group,
             programs=programs,

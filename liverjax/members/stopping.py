@@ -23,12 +23,15 @@ class Stop(threading.Event):
 
 
 @contextlib.contextmanager
-def stop_on_signals() -> Iterator[Stop]:
+def stop_on_signals(kind: type[Stop] = Stop) -> Iterator[Stop]:
     """Gives an event that SIGTERM and SIGINT set; a second one acts as usual.
 
     Only the main thread may handle signals; in any other the event is never set here.
+
+    Args:
+        kind: Of the event.
     """
-    stop = Stop()
+    stop = kind()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return

@@ -133,17 +133,32 @@ def _manager(folder: pathlib.Path) -> Iterator[ocp.CheckpointManager]:
             # Of an attempt that was killed; orbax's own cleaning races with itself.
             for unfinished in folder.glob("*.orbax-checkpoint-tmp*"):
                 shutil.rmtree(unfinished)
+            folder.mkdir(parents=True, exist_ok=True)
             with ocp.CheckpointManager(
                 folder.absolute(),
                 options=ocp.CheckpointManagerOptions(
                     preservation_policy=ocp.checkpoint_managers.LatestN(1),
                     enable_async_checkpointing=False,
+                    multiprocessing_options=_alone(),
+                    create=False,
                 ),
-                item_handlers=ocp.StandardCheckpointHandler(),
+                item_handlers=ocp.StandardCheckpointHandler(
+                    multiprocessing_options=_alone()
+                ),
             ) as manager:
                 yield manager
         finally:
             told.setLevel(level)
+
+
+def _alone() -> ocp.options.MultiprocessingOptions:
+    """Each process keeps its own files; orbax is not to wait for the others."""
+    process = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=process,
+        active_processes={process},
+        barrier_sync_key_prefix=f"process-{process}",
+    )
 
 
 def _manifest(folder: pathlib.Path, number: int) -> pathlib.Path:

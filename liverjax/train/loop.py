@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Int, Num
 
 from liverjax.cohort import files
+from liverjax.data.resident import put
 from liverjax.data.rows import EpochRows, Table, make_table
 from liverjax.train import standing as standings
 from liverjax.train.compile import Programs
@@ -84,6 +84,7 @@ def fit(
     plan: Plan,
     stop: threading.Event,
     environment: Environment,
+    agree: Callable[[int], int] = int,
 ) -> Fit:
     """Trains one member to its end or to a stop, going on where it stood.
 
@@ -100,12 +101,15 @@ def fit(
         plan: How long and how often.
         stop: Set by someone who wants the member to save and return.
         environment: What its bits depend on; a resume in another is warned of.
+        agree: Gives all processes that train the network together one number of steps.
 
     Raises:
         InputError: If there are fewer rows than a batch, or the checkpoint is damaged
             or of another network.
     """
-    run = _Run(folder, programs=programs, arrays=arrays, plan=plan, stop=stop)
+    run = _Run(
+        folder, programs=programs, arrays=arrays, plan=plan, stop=stop, agree=agree
+    )
     standing = run.start(birth, environment)
     failed = None
     while not is_finished(
@@ -152,9 +156,10 @@ class _Run:
         arrays: Mapping[str, Any],
         plan: Plan,
         stop: threading.Event,
+        agree: Callable[[int], int],
     ) -> None:
         self.folder, self.programs, self.arrays = folder, programs, arrays
-        self.plan, self.stop = plan, stop
+        self.plan, self.stop, self.agree = plan, stop, agree
         self.environments: list[Environment] = []
         self.step_s: float | None = None
         self.epoch_s, self.epoch_steps = 0.0, 0
@@ -200,7 +205,7 @@ class _Run:
         """
         epoch, batch_size = standing.epoch, self.programs.batch_size
         steps = table.rows // batch_size
-        columns = jax.device_put(table.columns, self.programs.sharding)
+        columns = put(table.columns, self.programs.sharding)
         opt_state = with_learning_rate(standing.state.opt_state, learning_rate)
         state = standing.state.replace(opt_state=opt_state)
         standing = dataclasses.replace(standing, state=state)
@@ -337,7 +342,7 @@ class _Run:
         """Returns how many steps the device takes until the host looks up."""
         if self.step_s is None:
             return 1
-        return max(1, int(self.plan.piece_s / max(self.step_s, 1e-9)))
+        return self.agree(max(1, int(self.plan.piece_s / max(self.step_s, 1e-9))))
 
 
 def _keep_lines(path: pathlib.Path, *, epochs: int) -> None:

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from liverjax.data.resident import put
 from liverjax.train import checkpoint
 from liverjax.train.compile import Programs
 from liverjax.train.schedule import Control
@@ -61,7 +62,7 @@ def begin(state: TrainState, *, programs: Programs, epochs: int) -> Standing:
     )
     return Standing(
         state=state,
-        best=jax.device_put(best, programs.sharding),
+        best=put(best, programs.sharding),
         losses=no_losses(programs),
         scores=np.full(epochs, np.nan),
         select_losses=np.full(epochs, np.nan),
@@ -104,9 +105,7 @@ def restore(
     if found is None:
         return None
     tree, about = found
-    on_device = jax.device_put(
-        {name: tree[name] for name in ("state", "best")}, programs.sharding
-    )
+    on_device = put({name: tree[name] for name in ("state", "best")}, programs.sharding)
     standing = Standing(**tree | on_device | {"position": int(tree["position"])})
     return standing, list(about["environments"])
 

@@ -102,6 +102,7 @@ LEVELS = {
     "data_prep": 9,
     "liverjax.predict": 9,
     "liverjax.experiment": 9,
+    "liverjax.together": 9,
     "liverjax.main": 10,
 }
 # Command lines inside a leaf stand above it.

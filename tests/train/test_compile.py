@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import functools
 
 import jax
@@ -8,21 +7,14 @@ import numpy as np
 import pytest
 
 from liverjax.data.resident import place
-from liverjax.data.rows import OCCURRENCE, ROW
 from liverjax.train import member_key
-from liverjax.train.compile import compile_programs, group_sharding
+from liverjax.train.compile import group_sharding
 from liverjax.train.evaluate import predict_rows
 from liverjax.train.optimizer import with_learning_rate
 from liverjax.train.step import gather_batch, train_step
 from tests.train import toy
 
-STEPS = 6
 CAREER = toy.Career()
-TABLE = {
-    ROW: np.random.default_rng(3).permutation(40)[:24].astype(np.int32)[:, None],
-    OCCURRENCE: np.zeros(24, np.int32),
-    "target": np.linspace(5, 15, 24, dtype=np.float32),
-}
 
 
 def newborn(built, *, fold=0):
@@ -35,9 +27,9 @@ def run(built, cuts, *, fold=0):
     arrays = place(CAREER.arrays, built.sharding)
     state = newborn(built, fold=fold)
     losses = np.zeros(built.losses.shape, built.losses.dtype)
-    for start, stop in zip((0, *cuts), (*cuts, STEPS), strict=True):
+    for start, stop in zip((0, *cuts), (*cuts, toy.STEPS), strict=True):
         state, losses = built.advance(
-            state, losses, TABLE, arrays, np.int32(start), np.int32(stop)
+            state, losses, toy.TABLE, arrays, np.int32(start), np.int32(stop)
         )
     return toy.host((state, losses))
 
@@ -61,12 +53,12 @@ def test_the_epoch_has_the_same_bits_as_its_steps_one_by_one(built):
     gather = jax.jit(functools.partial(gather_batch, fetch=study.kind.fetch))
     state, losses = newborn(built), []
     for first in range(0, 24, 4):
-        part = {name: column[first : first + 4] for name, column in TABLE.items()}
+        part = {name: column[first : first + 4] for name, column in toy.TABLE.items()}
         state, metrics = step(state, gather(CAREER.arrays, part))
         losses.append(np.asarray(metrics["loss"]))
     epoch_state, epoch_losses = run(built, ())
     toy.assert_same_bits(epoch_state, toy.host(state))
-    np.testing.assert_array_equal(epoch_losses[:STEPS], losses)
+    np.testing.assert_array_equal(epoch_losses[: toy.STEPS], losses)
 
 
 def test_the_epoch_has_the_same_bits_on_another_device(built, built_elsewhere):
@@ -116,28 +108,7 @@ def test_a_batch_that_cannot_be_divided_is_refused():
 
 @pytest.mark.slow
 def test_one_two_and_four_devices_agree_in_float64():
-    def final(count):
-        devices = jax.devices()[:count]
-        arrays = place(CAREER.arrays, group_sharding(devices))
-        built = compile_programs(
-            dataclasses.replace(toy.learner(), model=toy.WideNet()),
-            arrays=arrays,
-            row_length=1,
-            target_dtype=np.float64,
-            batch_size=4,
-            capacity=24,
-            devices=devices,
-        )
-        table = TABLE | {"target": TABLE["target"].astype(np.float64)}
-        state = newborn(built)
-        losses = np.zeros(built.losses.shape, built.losses.dtype)
-        state, losses = built.advance(
-            state, losses, table, arrays, np.int32(0), np.int32(STEPS)
-        )
-        return toy.host((state, losses))
-
-    with jax.enable_x64(True):
-        one, *others = [final(count) for count in (1, 2, 4)]
+    one, *others = [toy.final_in_float64(jax.devices()[:n]) for n in (1, 2, 4)]
     assert one[1].dtype == np.float64
     for other in others:
         for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):

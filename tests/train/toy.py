@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 
 import flax.linen as nn
@@ -12,16 +13,34 @@ import numpy as np
 
 from liverjax import losses
 from liverjax.data.resident import place
-from liverjax.data.rows import ROWS, RowKind, draw_epoch, epoch_rng
+from liverjax.data.rows import (
+    OCCURRENCE,
+    ROW,
+    ROWS,
+    RowKind,
+    draw_epoch,
+    epoch_rng,
+)
 from liverjax.models.layers.conv import Conv
 from liverjax.models.layers.norm import BatchNorm
-from liverjax.train.compile import Learner, Programs, compile_programs
+from liverjax.train.compile import (
+    Learner,
+    Programs,
+    compile_programs,
+    group_sharding,
+)
 from liverjax.train.loop import Plan, fit
-from liverjax.train.optimizer import adam
+from liverjax.train.optimizer import adam, with_learning_rate
 from liverjax.train.schedule import constant
 from liverjax.train.state import member_key
 
 SIDE = 8
+STEPS = 6  # of an epoch of `TABLE`
+TABLE = {
+    ROW: np.random.default_rng(3).permutation(40)[:24].astype(np.int32)[:, None],
+    OCCURRENCE: np.zeros(24, np.int32),
+    "target": np.linspace(5, 15, 24, dtype=np.float32),
+}
 
 
 class Net(nn.Module):
@@ -146,6 +165,34 @@ class Career:
             stop=stop or threading.Event(),
             environment={"devices": 1} | options,
         )
+
+
+def final_in_float64(devices):
+    """State and losses, on the host, after six steps by a group of devices."""
+    with jax.enable_x64(True):
+        arrays = place(records(40), group_sharding(devices))
+        built = compile_programs(
+            dataclasses.replace(learner(), model=WideNet()),
+            arrays=arrays,
+            row_length=1,
+            target_dtype=np.float64,
+            batch_size=4,
+            capacity=24,
+            devices=devices,
+        )
+        table = TABLE | {"target": TABLE["target"].astype(np.float64)}
+        state = built.create(member_key(0, fold=0), None, np.full(1, 8, np.float32))
+        rated = with_learning_rate(state.opt_state, 1e-2)
+        losses = np.zeros(built.losses.shape, built.losses.dtype)
+        state, losses = built.advance(
+            state.replace(opt_state=rated),
+            losses,
+            table,
+            arrays,
+            np.int32(0),
+            np.int32(STEPS),
+        )
+        return host((state, losses))
 
 
 def host(tree):
