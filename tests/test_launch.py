@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 
 import pytest
 
+from liverjax import runtime
 from tests.whole_path import ROOT, SMALLEST, command, environment, run
 
 ARRAY = ROOT / "launch" / "slurm" / "array.sbatch"
 CLUSTER = ROOT / "launch" / "slurm" / "cluster.sbatch"
+SPAN = ROOT / "launch" / "slurm" / "span.sbatch"
+SWEEP = ROOT / "launch" / "sweep.sh"
 JOBS = ROOT / "launch" / "k8s" / "array.yaml"
 
 # Writes down what it was called with, and answers with a job's number.
@@ -102,6 +106,92 @@ def test_a_cluster_in_one_job_ends_with_the_bytes_of_one_process(finished, tmp_p
     assert not (ROOT / "scheduler-7.json").exists()
 
 
+@pytest.mark.slow
+def test_one_network_over_the_tasks_of_a_job_ends_in_a_report(tmp_path):
+    """By the job file's own lines; the stand-ins say what SLURM would."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, text in {
+        "scontrol": "echo localhost",
+        "srun": 'shift\nfor i in 0 1; do SLURM_STEP_NUM_TASKS=2 SLURM_PROCID=$i "$@" '
+        "& done\nwait -n\nwait -n",
+    }.items():
+        (folder / name).write_text(f"#!/usr/bin/env bash\n{text}\n")
+        (folder / name).chmod(0o755)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # The port is made from the job's number.
+    job = {"SLURM_JOB_ID": str((port - 20000) % 40000), "SLURM_JOB_NODELIST": "node1"}
+    run_folder = tmp_path / "run"
+    ended = subprocess.run(
+        ["bash", str(SPAN), *SMALLEST, f"--workdir={run_folder}"],
+        env=environment()
+        | job
+        | {"LIVERJAX_VENV": sys.prefix, "SLURM_SUBMIT_DIR": str(ROOT)}
+        | {"PATH": f"{folder}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    assert "one group of 2 x cpu in 2 processes" in ended.stderr
+    assert (run_folder / "DONE").exists()
+    assert (run_folder / "report.html").exists()
+
+
+def test_processes_that_are_to_join_need_to_know_each_other(tmp_path):
+    ended = run(
+        "liverjax.main",
+        *SMALLEST,
+        f"--workdir={tmp_path}",
+        "--config.mesh.span=true",
+    )
+    assert ended.returncode == 1
+    assert "mesh.span: the number of processes is not set" in ended.stderr
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_sweep_is_a_run_a_combination_and_a_table(tmp_path):
+    folder = tmp_path / "sweep"
+    words = ["bash", str(SWEEP), str(folder), "model.name=a,b", "train.epochs=1,2"]
+    given = {"LIVERJAX_VENV": sys.prefix, "START": "echo"}
+    done = folder / "model.name=a,train.epochs=1" / "trials.csv"
+    done.parent.mkdir(parents=True)
+    done.write_text("trial,select_score\n0,0.5\n")
+    ended = subprocess.run(
+        [*words, "--", "--config=c.py"],
+        env=environment() | given,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *commands, header, row = ended.stdout.splitlines()
+    assert commands == [
+        f"--config.cohort.path={folder}/cohort --config=c.py --config.model.name={name}"
+        f" --config.train.epochs={epochs}"
+        f" --workdir={folder}/model.name={name},train.epochs={epochs}"
+        for name in "ab"
+        for epochs in (1, 2)
+    ]
+    assert [header, row] == [
+        "run,trial,select_score",
+        '"model.name=a,train.epochs=1",0,0.5',
+    ]
+    assert (folder / "sweep.csv").read_text() == f"{header}\n{row}\n"
+
+
+def test_a_sweep_without_an_end_of_its_values_is_refused(tmp_path):
+    ended = subprocess.run(
+        ["bash", str(SWEEP), str(tmp_path), "model.name=a,b"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "expected -- before" in ended.stderr
+
+
 def test_members_need_splits_that_all_starts_share(tmp_path):
     ended = run(
         "liverjax.main", *SMALLEST, f"--workdir={tmp_path}", "--config.members=1"
@@ -136,3 +226,27 @@ def test_the_jobs_of_kubernetes_differ_only_in_the_members(tmp_path):
     index = "--config.members=$(JOB_COMPLETION_INDEX)"
     assert arguments(members) == [*arguments(report), index]
     assert members["spec"]["completionMode"] == "Indexed"
+
+
+def test_the_pods_of_a_jobset_know_each_other_and_where_to_meet():
+    """What its environment says is what `liverjax.runtime.join` reads."""
+    yaml = pytest.importorskip("yaml")
+    jobset = yaml.safe_load((JOBS.parent / "span.yaml").read_text())
+    (replicated,) = jobset["spec"]["replicatedJobs"]
+    job = replicated["template"]["spec"]
+    (container,) = job["template"]["spec"]["containers"]
+    given = {entry["name"]: entry for entry in container["env"]}
+    assert set(given) == {
+        runtime.COORDINATOR,
+        "JAX_NUM_PROCESSES",
+        runtime.RANKS["JAX_NUM_PROCESSES"],
+    }
+    assert int(given["JAX_NUM_PROCESSES"]["value"]) == job["completions"]
+    assert job["parallelism"] == job["completions"]
+    name = jobset["metadata"]["name"]
+    # A pod's name is <jobset>-<job>-<replica>-<index>, its domain the JobSet's.
+    pod = f"{name}-{replicated['name']}-0-0.{name}"
+    host, port = given[runtime.COORDINATOR]["value"].split(":")
+    assert host == pod
+    assert int(port) == container["ports"][0]["containerPort"]
+    assert "--config.mesh.span=true" in container["args"]
