@@ -4,7 +4,7 @@
 [--bfloat16] [--out DIR]`: training steps and inference beside the same architecture in
 PyTorch (timm) where timm has it. Rounds of both alternate; a figure is the median
 round, compile time apart. Without `--cases`: batches of 1 and 32 at 224 pixels, on a
-CPU the 32 at 64 pixels.
+CPU the 32 at 64 pixels. Figures of other networks that stand in the JSON are kept.
 
 `python -m benchmarks.models --check [--names NAME ...] [--out DIR]`: for every network,
 at 224 pixels and at one odd size, in bfloat16 under `jit`: are gradients finite, is
@@ -190,9 +190,12 @@ def measure(args: argparse.Namespace, names: Sequence[str]) -> pathlib.Path:
     load = os.getloadavg()[0]
     if load > 0.5:
         print(f"the machine is not quiet (load {load:.1f}): no figures to keep")
-    ratios: dict[str, Any] = {}
-    measures: dict[str, Any] = {"load before": round(load, 2)}
+    path = pathlib.Path(args.out) / f"models-{results.device_name()}.json"
+    earlier = json.loads(path.read_text()) if path.exists() else {}
+    ratios: dict[str, Any] = earlier.get("ratios", {})
+    measures: dict[str, Any] = earlier.get("measures", {})
     for name in names:
+        measures[f"{name}: load before"] = round(load, 2)
         for batch, size_px in args.cases or default_cases():
             case = {"batch": batch, "size_px": size_px, "bfloat16": args.bfloat16}
             ours, rival = our_steps(name, **case), rival_steps(name, **case)
@@ -209,14 +212,15 @@ def measure(args: argparse.Namespace, names: Sequence[str]) -> pathlib.Path:
                     ratios[label] = results.ratio(**found, unit=UNIT)
                 else:
                     measures[f"{label}: {UNIT}"] = float(f"{found['ours']:.4g}")
-    return results.write(
-        "models",
-        command="python -m benchmarks.models",
-        ratios=ratios,
-        measures=measures,
-        out_dir=args.out,
-        packages=("torch", "timm"),
-    )
+        results.write(
+            "models",
+            command="python -m benchmarks.models",
+            ratios=ratios,
+            measures=measures,
+            out_dir=args.out,
+            packages=("torch", "timm"),
+        )
+    return path
 
 
 def check_size(name: str, size: tuple[int, int], **options: Any) -> dict[str, Any]:
