@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import random
 import signal
 import subprocess
 import sys
@@ -96,10 +97,9 @@ def test_a_study_on_two_workers_has_the_bytes_of_one_process(finished, tmp_path)
         assert (folder / name).read_bytes() == (finished / name).read_bytes(), name
 
 
-@pytest.mark.slow
-def test_a_killed_workers_members_go_on_elsewhere(finished, two_workers, tmp_path):
-    folder = tmp_path / "run"
-    process = subprocess.Popen(
+def start_study(folder, *, finished, scheduler):
+    """The finished study again, with a checkpoint all the time."""
+    return subprocess.Popen(
         command(
             "liverjax.main",
             *SMALLEST,
@@ -107,25 +107,58 @@ def test_a_killed_workers_members_go_on_elsewhere(finished, two_workers, tmp_pat
             f"--config.cohort.path={finished / 'cohort'}",
             "--config.train.piece_s=0.01",
             "--config.train.save_every_s=0.01",
-            f"--scheduler={two_workers.file}",
+            f"--scheduler={scheduler}",
         ),
         cwd=ROOT,
         env=environment(),
-        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def same_predictions(one, two):
+    return all(
+        (one / name).read_bytes() == (two / name).read_bytes()
+        for name in ("predictions.csv", "predictions_slices.csv")
+    )
+
+
+@pytest.mark.slow
+def test_a_worker_killed_three_times_changes_nothing(finished, two_workers, tmp_path):
+    folder, moments = tmp_path / "run", random.Random(0)
+    process = start_study(folder, finished=finished, scheduler=two_workers.file)
     killed = 0
-    while process.poll() is None and killed < 2:
-        begun = list(folder.glob("members/*/checkpoint*"))
-        if len(begun) > killed:
+    while process.poll() is None and killed < 3:
+        # The first two as soon as another member has begun, the last at any moment.
+        if len(list(folder.glob("members/*/checkpoint*"))) >= min(killed + 1, 2):
+            time.sleep(moments.uniform(0, 2))
             two_workers.kill_worker()
             killed += 1
         time.sleep(0.2)
-    _, said = process.communicate(timeout=400)
+    said, _ = process.communicate(timeout=400)
     assert process.returncode == 0, said[-3000:]
     assert killed
-    for name in ("predictions.csv", "predictions_slices.csv"):
-        assert (folder / name).read_bytes() == (finished / name).read_bytes(), name
+    assert same_predictions(folder, finished)
+
+
+@pytest.mark.slow
+def test_sigterm_saves_on_the_workers_and_the_next_start_goes_on(
+    finished, two_workers, tmp_path
+):
+    folder = tmp_path / "run"
+    process = start_study(folder, finished=finished, scheduler=two_workers.file)
+    while process.poll() is None and not list(folder.glob("members/*/checkpoint/m*")):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=200)
+    assert process.returncode == 128 + signal.SIGTERM, said[-3000:]
+    assert "the same command goes on" in said
+    assert list(folder.glob("members/*/checkpoint/manifest-*.json"))
+    process = start_study(folder, finished=finished, scheduler=two_workers.file)
+    said, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, said[-3000:]
+    assert same_predictions(folder, finished)
 
 
 @pytest.mark.slow
