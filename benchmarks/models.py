@@ -78,15 +78,9 @@ def our_steps(name: str, *, batch: int, size_px: int, bfloat16: bool) -> dict[st
     import optax
 
     from liverjax import losses, train
-    from liverjax.models import make, option_names
+    from liverjax.models import make
 
-    options = {"image_size": (size_px, size_px)}
-    model = make(
-        name,
-        num_outputs=1,
-        dtype="bfloat16" if bfloat16 else None,
-        **(options if "image_size" in option_names(name) else {}),
-    )
+    model = make(name, num_outputs=1, dtype="bfloat16" if bfloat16 else None)
     tx = optax.adam(1e-4)
     image = jnp.zeros((batch, size_px, size_px, 3))
     create = functools.partial(train.create_state, model=model, tx=tx, image=image)
@@ -234,10 +228,8 @@ def check_size(name: str, size: tuple[int, int], **options: Any) -> dict[str, An
     import jax
     import jax.numpy as jnp
 
-    from liverjax.models import make, option_names
+    from liverjax.models import make
 
-    if "image_size" in option_names(name):
-        options["image_size"] = size
     half = make(name, num_outputs=3, dtype="bfloat16", **options)
     single = make(name, num_outputs=3, **options)
     rng = np.random.default_rng(0)
