@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,7 +17,7 @@ RECIPE = schema.Recipe(
 
 def write_cohort(
     path: pathlib.Path,
-    images: np.ndarray,
+    images: Sequence[np.ndarray] | np.ndarray,
     *,
     subjects: list[str],
     recipe: schema.Recipe = RECIPE,
@@ -25,7 +26,7 @@ def write_cohort(
     per_shard: int = 4,
 ) -> schema.Cohort:
     """Writes images (n, h, w, c), a subject each, grouped by subject."""
-    store = images.shape[1]
+    store = len(images[0])
     recipe = dataclasses.replace(
         recipe, store_px=store, patch_px=min(recipe.patch_px, store)
     )
