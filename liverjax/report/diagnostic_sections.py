@@ -66,8 +66,8 @@ def cut_table(metrics: Mapping[str, Any], *, task: Question) -> str:
             (f"{markup.text(task.classes[cut])} or later", *cells, str(area["n"]))
         )
     caption = (
-        "Each cut between stages. AUC: DeLong. Slope 1 and 0 in the large are perfect "
-        "calibration."
+        "Each cut between stages. AUC: DeLong on the logit scale. Slope 1 and 0 in the "
+        "large are perfect calibration."
     )
     header = ("Cut", *columns.values(), "n")
     return markup.table(header, rows, caption=caption) if rows else ""

@@ -106,25 +106,31 @@ def _judged(run: RunFolder, *, task: Question) -> list[str]:
     return found
 
 
+_AGAINST_COMMONEST = (
+    "Accuracy was tested against the no-information rate by the exact binomial test, "
+    "which takes class sizes as fixed, and against the answer “the commonest class” by "
+    "McNemar's test (mid-p), which does not."
+)
 _WORDS = {
     kinds.POINTS: (
         "Agreement of score and truth was measured by Kendall's tau-b, pooled and "
         "within folds, with a one-sided permutation test within folds, and by "
-        "accuracy, tested against the no-information rate.",
+        "accuracy.",
     ),
     kinds.BINARY: (
-        "Discrimination was measured by the area under the ROC curve with DeLong's and "
-        "bootstrap intervals; sensitivity, specificity, predictive values and accuracy "
-        "have exact (Clopper-Pearson) intervals.",
+        "Discrimination was measured by the area under the ROC curve with DeLong's "
+        "interval on the logit scale and a bootstrap interval; sensitivity, "
+        "specificity, predictive values and accuracy have exact (Clopper-Pearson) "
+        "intervals.",
         "Calibration was assessed by the slope and intercept of a logistic "
         "recalibration, calibration in the large, the Brier score and a calibration "
         "curve; clinical use by decision curves.",
     ),
     kinds.STAGES: (
         "Each cut between stages was judged by its area under the ROC curve with "
-        "DeLong's interval; all stages by the macro and micro averaged area, "
-        "Obuchowski's index with a linear penalty, and quadratic weighted kappa.",
-        "Accuracy was tested against the no-information rate.",
+        "DeLong's interval on the logit scale; all stages by the macro and micro "
+        "averaged area, Obuchowski's index with a linear penalty, and quadratic "
+        "weighted kappa.",
     ),
     kinds.NUMBER: (
         "Agreement was measured by the mean difference and limits of agreement of "
@@ -144,7 +150,8 @@ def _statistics(metrics: Mapping[str, Any]) -> list[str]:
         "Bootstrap intervals (95 %) are percentiles of 2,000 resamples of patients, "
         f"drawn with seed {metrics['seed']}."
     )
-    return [*_WORDS[metrics["kind"]], resampled]
+    tested = [_AGAINST_COMMONEST] if "accuracy_gain" in metrics else []
+    return [*_WORDS[metrics["kind"]], *tested, resampled]
 
 
 def _comparisons(metrics: Mapping[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ from liverjax.stats.estimate import Estimate
 from liverjax.stats.proportions import beta_interval
 from liverjax.stats.resampling import percentile_interval
 
-METHODS = ("delong", "logit", "hanley_mcneil", "exact_binomial", "bootstrap")
+METHODS = ("logit", "delong", "hanley_mcneil", "exact_binomial", "bootstrap")
 # A variance below this is rounding: areas are ratios of whole numbers of half pairs.
 NO_VARIANCE = 1e-15
 # Numbers of a resampled table that are held at once: 2 million, 16 MB.
@@ -51,7 +51,7 @@ def auc(
     score: Num[np.ndarray, " n"],
     *,
     positive: Bool[np.ndarray, " n"],
-    method: str = "delong",
+    method: str = "logit",
     subject: Shaped[np.ndarray, " n"] | None = None,
     weight: Num[np.ndarray, "b n"] | None = None,
     conf: float = 0.95,
@@ -61,8 +61,9 @@ def auc(
     Args:
         score: Higher means positive.
         positive: Truth.
-        method: Of the interval, one of `METHODS`: ``delong`` is Wald's, cut at 0 and 1,
-            ``logit`` the same on the logit scale, ``exact_binomial`` is
+        method: Of the interval, one of `METHODS`: ``logit`` is Wald's with DeLong's
+            variance on the logit scale, ``delong`` on the plain scale, cut at 0 and 1
+            (too short in small cohorts), ``exact_binomial`` is
             `exact_binomial_interval`; ``bootstrap`` needs ``weight``.
         subject: Who each row belongs to, where subjects have several rows: the variance
             is then Obuchowski's for clusters. None: each row is a subject.
@@ -85,8 +86,7 @@ def auc(
         score[None], positive=positive, subject=subject
     )
     area, n = float(areas[0]), len(score)
-    positives = int(positive.sum())
-    negatives = n - positives
+    positives, negatives = int(positive.sum()), int((~positive).sum())
     variance = float(covariance[0, 0])
     if method == "hanley_mcneil":
         variance = hanley_mcneil_variance(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 import sklearn.metrics
 from sklearn.linear_model import LogisticRegression
@@ -58,6 +59,28 @@ def test_figures_of_two_classes_are_those_of_scikit_learn(judged):
         assert metrics[name]["estimate"] == pytest.approx(value, rel=1e-8), name
         assert metrics[name]["n"] > 0
         assert metrics[name]["low"] < value < metrics[name]["high"]
+
+
+def test_the_area_has_the_interval_that_covers_in_small_cohorts(judged):
+    """DeLong's on the logit scale: the odds are symmetric about the estimate's."""
+    area = judged["binary"][0]["auc"]
+    logit = [scipy.special.logit(area[key]) for key in ("low", "estimate", "high")]
+    assert logit[1] - logit[0] == pytest.approx(logit[2] - logit[1])
+    assert "logit scale" in area["method"]
+
+
+def test_accuracy_is_compared_with_the_commonest_class_row_by_row(judged):
+    metrics, page, _ = judged["binary"]
+    table = foreign_tables.binary()
+    truth, score = np.array(table["target"]), np.array(table["score"])
+    commonest = int(truth.mean() > 0.5)
+    right, constant = (score >= 0.5) == truth, truth == commonest
+    found = metrics["accuracy_gain"]
+    assert found["estimate"] == pytest.approx(right.mean() - constant.mean())
+    only = int(np.sum(right & ~constant)), int(np.sum(~right & constant))
+    law = scipy.stats.binom(sum(only), 0.5)
+    assert found["p"] == pytest.approx(2 * law.cdf(min(only)) - law.pmf(min(only)))
+    assert "Accuracy above the commonest class" in page
 
 
 def test_calibration_is_an_unpenalised_logistic_fit(judged):

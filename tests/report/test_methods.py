@@ -44,7 +44,7 @@ def test_a_run_tells_its_network_and_its_folds(pages):
 def test_a_table_alone_tells_nothing_of_training(pages):
     words = part(pages[1], "methods")
     assert "network" not in words
-    assert "DeLong&#x27;s and bootstrap intervals" in words
+    assert "DeLong&#x27;s interval on the logit scale" in words
     assert "Subgroups by sex were compared" in words
 
 
