@@ -18,6 +18,7 @@ from liverjax.cohort.files import read_json, sha256_file, write_bytes
 from liverjax.cohort.table_text import Dialect
 from liverjax.errors import InputError, run_command
 from liverjax.report import markup
+from liverjax.report.cutoff import question_of_others
 from liverjax.report.foreign import (
     BASELINE,
     baseline_rows,
@@ -84,7 +85,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--run", type=pathlib.Path, help="a finished run folder, judged again")
     add("--task", choices=names, help="with --run: the run's own")
     add("--classes", help="names in order, the negative or mildest first: F0,F1,F2")
-    add("--cutoff", type=float, help="binary: from here on a score is positive (0.5)")
+    add(
+        "--cutoff",
+        help="binary: from here on a score is positive (0.5); youden:SET chooses it on "
+        "one set and uses it on all",
+    )
     add("--out", type=pathlib.Path, help="folder for report, figures and metrics")
     add("--visits", choices=VISITS, help="which examinations of a patient are kept")
     add("--slices", choices=SLICES, help="the table's rows are slices: how to judge")
@@ -140,9 +145,10 @@ def _bring_all(
         for column in given.baselines
     }
     _check_models([*(p.stem for p in given.compare), *baselines], folder=folder)
+    others = question_of_others(task)
     for other in given.compare:
         path = folder / "models" / f"{other.stem}.csv"
-        _bring(other, path, task=task, dialect=dialect, slices=slices)
+        _bring(other, path, task=others, dialect=dialect, slices=slices)
     for name, rows in baselines.items():
         write_predictions(folder / "models" / f"{name}.csv", rows, task=task)
 

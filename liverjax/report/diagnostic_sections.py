@@ -11,10 +11,10 @@ import numpy as np
 from liverjax.report import diagnostic_figures as draw
 from liverjax.report import figures, markup
 from liverjax.report.judged import Judged, judged_rows
-from liverjax.report.judgement import matching_rows
 from liverjax.report.measure_block import high_risk
 from liverjax.report.run import RunFolder
 from liverjax.report.stage_block import cut_score, cut_suffix
+from liverjax.report.tables import matching_rows
 from liverjax.stats import (
     calibration,
     calibration_groups,

@@ -33,7 +33,7 @@ def question_of_table(
     *,
     name: str,
     classes: Sequence[str] | None = None,
-    cutoff: float | None = None,
+    cutoff: str | None = None,
     dialect: Dialect | None = None,
 ) -> Question:
     """Returns the named question with the classes that a table has.
@@ -45,7 +45,7 @@ def question_of_table(
         path: The table.
         name: A key of `liverjax.tasks.TASKS` or `liverjax.tasks.GENERIC`.
         classes: Names, the negative or mildest first.
-        cutoff: Of two classes: from where a score is positive.
+        cutoff: Of two classes: from where a score is positive, or ``youden:SET``.
         dialect: How the table is written.
 
     Raises:
@@ -58,7 +58,7 @@ def question_of_table(
     if name == "stages" and cutoff is not None:
         raise InputError("--cutoff belongs to --task binary")
     found = tuple(classes or _classes(path, name=name, dialect=dialect))
-    options = {"cutoff": cutoff} if name == "binary" else {}
+    options = _cutoff(cutoff) if cutoff is not None else {}
     return tasks.make_question(name, classes=found, **options)
 
 
@@ -127,6 +127,19 @@ def baseline_rows(predictions: Predictions, *, column: str) -> list[dict[str, ob
         for i, (subject, visit) in enumerate(predictions.examinations())
         if np.isfinite(values[i])
     ]
+
+
+def _cutoff(text: str) -> dict[str, float | str]:
+    rule, colon, name = text.partition(":")
+    if colon and rule == "youden" and name:
+        return {"cutoff_from": name}
+    try:
+        return {"cutoff": number(text)}
+    except InputError:
+        raise InputError(
+            f"--cutoff {text}: expected a number, or youden:SET with the set that "
+            "chooses it, such as youden:train"
+        ) from None
 
 
 def _column(predictions: Predictions, name: str) -> np.ndarray:

@@ -90,20 +90,25 @@ def _judged(run: RunFolder, *, task: Question) -> list[str]:
         found.append(f"The reported set is “{name}”.")
     kind = metrics["kind"]
     if kind == kinds.BINARY:
-        cutoff = (metrics.get("options") or {}).get("cutoff")
         found.append(
-            f"The positive class was “{task.classes[1]}”"
-            + (
-                f", called from a score of {cutoff:g} on."
-                if cutoff is not None
-                else "."
-            )
+            f"The positive class was “{task.classes[1]}”{_called_from(metrics)}."
         )
     elif kind == kinds.STAGES:
         found.append(f"Stages were {_listed(task.classes)}, in this order.")
     if metrics.get("slices") == "independent":
         found.append("Slices, not patients, were counted.")
     return found
+
+
+def _called_from(metrics: Mapping[str, Any]) -> str:
+    chosen = metrics.get("cutoff")
+    cutoff = (metrics.get("options") or {}).get("cutoff")
+    if chosen:
+        return (
+            f", called from a score of {chosen['threshold']:.4g} on, the cut-off with "
+            f"the largest Youden index in the set “{chosen['set']}”"
+        )
+    return "" if cutoff is None else f", called from a score of {cutoff:g} on"
 
 
 _AGAINST_COMMONEST = (

@@ -151,9 +151,11 @@ class TableChecks:
         unknown = np.full(len(score), UNKNOWN_CLASS)
         if self.kind in (NUMBER, SURVIVAL):
             return score, unknown, on_scale
-        if classes is not None:
-            return score, classes, on_scale
         named_cutoff = isinstance(self.task, Binary) and self.task.cutoff is not None
+        if classes is not None and not named_cutoff:
+            return score, classes, on_scale
+        if classes is not None:
+            notes.append("--cutoff makes the class; the column class is not used.")
         if probs is not None and self.kind != BINARY:
             return score, probs.argmax(axis=1), on_scale
         if on_scale or named_cutoff:
