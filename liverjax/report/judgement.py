@@ -17,6 +17,7 @@ from liverjax.report.comparisons import correct, differences
 from liverjax.report.cutoff import Cutoffs, choose_cutoffs, cutoff_sentence
 from liverjax.report.judged import Block, Judged, judged_rows
 from liverjax.report.metric_tables import write_metric_tables
+from liverjax.report.readings import Readings, judge_readings
 from liverjax.report.subgroups import judge_subgroups
 from liverjax.report.tables import Predictions, examination_name, matching_rows
 from liverjax.stats.estimate import Estimate
@@ -59,6 +60,7 @@ def judge(
     visits: str | None = None,
     slices: str | None = None,
     subgroups: Sequence[str] | None = None,
+    readings: Readings | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Returns the content of ``metrics.json``: every statistic of a table.
@@ -78,6 +80,7 @@ def judge(
         visits: The rule the table was read with, for the record.
         slices: The rule for slices the table was read with, for the record.
         subgroups: Columns whose levels are compared (`judge_subgroups`).
+        readings: What readers said of the same examinations (`judge_readings`).
         seed: Of bootstraps and permutations.
 
     Raises:
@@ -110,6 +113,7 @@ def judge(
         "subgroups": judge_subgroups(
             judged_sets[top], task=task, names=subgroups, seed=seed
         ),
+        "readers": judge_readings(readings, rows=predictions) if readings else None,
         "task": task.name,
         "kind": kind_of(task),
         "options": _options(task),

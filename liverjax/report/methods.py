@@ -171,6 +171,12 @@ def _comparisons(metrics: Mapping[str, Any]) -> list[str]:
         words = f"Models were compared on the same examinations by {tests}"
         corrected = metrics["kind"] in (kinds.BINARY, kinds.STAGES)
         found.append(words + (", corrected by Holm's method." if corrected else "."))
+    if metrics.get("readers"):
+        found.append(
+            f"{len(metrics['readers']['readers'])} readers were compared by the "
+            "multi-reader multi-case analysis of Obuchowski and Rockette with DeLong's "
+            "covariances, readers and cases taken as random samples."
+        )
     if metrics.get("subgroups"):
         names = _listed(list(metrics["subgroups"]))
         found.append(

@@ -12,6 +12,7 @@ from liverjax.cohort.files import Row, read_csv, read_json, sha256_file
 from liverjax.errors import InputError
 from liverjax.report.cutoff import choose_cutoffs, question_of_others
 from liverjax.report.judgement import join, judge
+from liverjax.report.readings import READINGS, read_readings
 from liverjax.report.tables import Predictions, read_predictions
 from liverjax.tasks.question import Question
 
@@ -89,7 +90,8 @@ def judge_run(
     """Returns and writes ``metrics.json`` of a run folder, from its tables alone.
 
     Reads ``predictions.csv``, ``models/*.csv``, and where they are there
-    ``examinations.csv`` (further columns) and ``phantom.json`` (the ceiling).
+    ``examinations.csv`` (further columns), ``readings.csv`` (what readers said) and
+    ``phantom.json`` (the ceiling).
 
     Args:
         run_dir: The folder.
@@ -106,6 +108,7 @@ def judge_run(
     predictions = read_predictions(
         run_dir / "predictions.csv", task=task, visits=visits, slices=slices
     )
+    readings = run_dir / READINGS
     return judge(
         dataclasses.replace(predictions, file=given_as or predictions.file),
         task=task,
@@ -116,6 +119,7 @@ def judge_run(
         visits=visits,
         slices=slices,
         subgroups=subgroups,
+        readings=read_readings(readings, task=task) if readings.exists() else None,
     )
 
 
@@ -171,6 +175,7 @@ def read_run(run_dir: pathlib.Path, *, task: Question) -> RunFolder:
 _SOURCES = (
     "predictions.csv",
     "models/*.csv",
+    READINGS,
     "metrics.json",
     "confusion.csv",
     "per_class.csv",
