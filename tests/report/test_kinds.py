@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from liverjax.cohort.files import read_json
 from liverjax.report.__main__ import main
+from liverjax.report.simple_models import as_good_as
 from tests.report import foreign_tables
 
 
@@ -109,6 +110,19 @@ def test_models_are_compared_by_paired_tests_with_holm(judged):
     holm = np.maximum.accumulate(np.minimum(1, p * np.arange(len(p), 0, -1)))
     assert np.sort([two for _, two in tests]) == pytest.approx(holm, rel=1e-12)
     assert len(tests) == 7  # six of the model; a baseline without classes has one
+
+
+def test_a_baseline_is_explained_and_named_first_where_it_does_as_well(judged):
+    metrics, page, _ = judged["binary"]
+    gain = metrics["models"]["baseline_fib4"]["auc_difference"]
+    assert "this column as it stands, not fitted" in page
+    assert ("Not shown to do better than a simple" in page) == (gain["low"] <= 0)
+    block = {"auc_difference": gain | {"estimate": 0.01, "low": -0.02, "high": 0.04}}
+    models = {"baseline_fib4": block, "other": block}
+    (sentence,) = as_good_as({"kind": "binary", "models": models})
+    assert "“fib4” (AUC difference 0.01 (−0.02 to 0.04), n = 120)." in sentence
+    block["auc_difference"] = gain | {"estimate": 0.05, "low": 0.01}
+    assert as_good_as({"kind": "binary", "models": models}) == []
 
 
 def test_mcnemar_is_the_exact_binomial_test(judged):
