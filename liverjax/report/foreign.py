@@ -181,8 +181,7 @@ def _classes(
     if values is None:
         raise InputError(
             f"{path}: targets are {_some(cells)}: name the classes in order, the "
-            "negative or mildest first: --classes "
-            + ("none,cirrhosis" if name == "binary" else "F0,F1,F2,F3,F4")
+            f"negative or mildest first: --classes {_example(cells, name=name)}"
         )
     if name == "binary":
         return ("0", "1") if set(values) <= {0, 1} else [str(v) for v in values]
@@ -203,6 +202,16 @@ def _whole_numbers(cells: set[str]) -> list[int] | None:
     if any(value != int(value) for value in values):
         return None
     return sorted({int(value) for value in values})
+
+
+def _example(cells: set[str], *, name: str) -> str:
+    """Names to type: the table's own two, in either order, or usual ones."""
+    if name != "binary":
+        return "F0,F1,F2,F3,F4"
+    if len(cells) != 2 or any("," in cell or " " in cell for cell in cells):
+        return "none,cirrhosis"
+    one, two = sorted(cells)
+    return f"{one},{two} or {two},{one}"
 
 
 def _some(cells: set[str]) -> str:

@@ -38,9 +38,27 @@ SLICES = BINARY + "".join(
 @pytest.mark.parametrize(
     ("task", "text", "sentence"),
     [
-        ("binary", "id,label\na,0\n", "the column 'subject' is missing; columns found"),
+        ("binary", "id,label\na,0\n", "the column 'subject' is missing (is it 'id'?)"),
         ("binary", BINARY + "a,2,0.1\nb,1,0.2\nc,0,0\n", "expected two names"),
-        ("binary", BINARY + "a,yes,0.1\nb,no,0.4\n", "--classes none,cirrhosis"),
+        ("binary", BINARY + "a,yes,0.1\nb,no,0.4\n", "--classes no,yes or yes,no"),
+        ("binary", "PatientID,y_true,y_pred\na,0,1\n", "(is it 'PatientID'?)"),
+        ("binary", "PatientID,y_true,y_pred\na,0,1\n", "(is it 'y_true'?)"),
+        ("binary", "subject,target,y_prob\na,0,1\n", "prob_1 (is it 'y_prob'?)"),
+        (
+            "binary",
+            "subject,target,prob_1\na,0,12\nb,1,93.5\n",
+            "run up to 93.5 (2 of 2 rows are above 1): they look like percentages",
+        ),
+        (
+            "stages",
+            "subject,target,prob_0,prob_1,prob_2\na,0,70,20,10\nb,1,5,80,15\n",
+            "divide them by 100",
+        ),
+        (
+            "binary",
+            BINARY + "".join(f"p{i},{i % 2},n/a\n" for i in range(20)),
+            "and 8 more sentences like these",
+        ),
         ("binary", "subject,target\na,0\n", "nothing is predicted"),
         ("binary", BINARY + "a,0,high\n", "line 2 (subject 'a'): score='high'"),
         ("binary", "subject,target,prob_1\na,0,1.2\n", "outside 0..1"),
