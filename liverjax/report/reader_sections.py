@@ -25,18 +25,16 @@ def readers(run: RunFolder) -> Section:
         _row(markup.text(name), block, block, ways)
         for name, block in found["readers"].items()
     ]
-    words = next(iter(found["mean"].values()))["method"]
-    rows.append(
-        _row(f"Mean<small>{markup.text(words)}</small>", found["mean"], found, ways)
-    )
+    rows.append(_row("Mean", found["mean"], found, ways))
     rest = len(header) - 2
     rows.append(
         ("The model alone", markup.estimate(found["model"], decimals=3), *[""] * rest)
     )
+    whole = found.get("difference") or found["mean"][ways[0]]
     caption = (
         f"{found['examinations']} examinations that every reader read in every way; "
-        f"{found['left_out']} others are left out. Of single readers DeLong's test, of "
-        "the mean the test of Obuchowski and Rockette."
+        f"{found['left_out']} others are left out. Of single readers DeLong's test. "
+        f"{markup.text(whole['method'].capitalize())}."
     )
     return markup.section(
         "readers",
