@@ -33,8 +33,8 @@ def readers(run: RunFolder) -> Section:
     whole = found.get("difference") or found["mean"][ways[0]]
     caption = (
         f"{found['examinations']} examinations that every reader read in every way; "
-        f"{found['left_out']} others are left out. Of single readers DeLong's test. "
-        f"{markup.text(whole['method'].capitalize())}."
+        f"{found['left_out']} others are left out. Single readers: DeLong's test. "
+        f"Mean: {markup.text(whole['method'])}."
     )
     return markup.section(
         "readers",
