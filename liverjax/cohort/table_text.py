@@ -312,7 +312,10 @@ def _check_shape(
         problems.append(f"columns named twice: {repeated}; rename or remove one")
     for place, name in enumerate(columns[:width]):
         if not name and any(len(c) > place and c[place] for _, c in body):
-            problems.append(f"column {place + 1} has cells but no name; name it")
+            problems.append(
+                f"column {place + 1} has cells but no name; name it, or leave it out "
+                "(row numbers; of pandas by index=False)"
+            )
     for number_, cells in body:
         # One cell too many is a comma too many, even where the last is empty.
         surplus = len(cells) > len(columns) or any(cells[width:])

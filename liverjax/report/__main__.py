@@ -18,6 +18,7 @@ from liverjax.cohort.files import read_json, sha256_file, write_bytes
 from liverjax.cohort.table_text import Dialect
 from liverjax.errors import InputError, run_command
 from liverjax.report import markup
+from liverjax.report.cutoff import question_of_others
 from liverjax.report.foreign import (
     BASELINE,
     baseline_rows,
@@ -26,6 +27,7 @@ from liverjax.report.foreign import (
 )
 from liverjax.report.headlines import HEADLINES
 from liverjax.report.html import RESEARCH_ONLY, write_report
+from liverjax.report.readings import READINGS, read_readings, write_readings
 from liverjax.report.run import judge_run
 from liverjax.report.tables import (
     SLICES,
@@ -48,6 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = given.run or given.out
     task, slices, subgroups = _question(given), given.slices, given.subgroups
     given_as = None
+    readings = None
+    if given.readings:
+        readings = read_readings(given.readings, task=task, dialect=_dialect(given))
     if given.predictions:
         _bring_all(given, folder, task=task)
         given_as = given.predictions.name
@@ -56,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         slices = slices or before.get("slices")
         given_as = (before.get("input") or {}).get("file")
         subgroups = subgroups or list(before.get("subgroups") or {}) or None
+    if readings:
+        write_readings(folder / READINGS, readings, task=task)
     metrics = judge_run(
         folder,
         task=task,
@@ -81,10 +88,17 @@ def _parser() -> argparse.ArgumentParser:
     names = sorted({*tasks.TASKS, *tasks.GENERIC})
     add("--predictions", type=pathlib.Path, help="table: subject, target, score ...")
     add("--compare", type=pathlib.Path, nargs="+", default=[], help="other models")
+    add(
+        "--readings", type=pathlib.Path, help="readers: subject, reader, with_ai, score"
+    )
     add("--run", type=pathlib.Path, help="a finished run folder, judged again")
     add("--task", choices=names, help="with --run: the run's own")
     add("--classes", help="names in order, the negative or mildest first: F0,F1,F2")
-    add("--cutoff", type=float, help="binary: from here on a score is positive (0.5)")
+    add(
+        "--cutoff",
+        help="binary: from here on a score is positive (0.5); youden:SET chooses it on "
+        "one set and uses it on all",
+    )
     add("--out", type=pathlib.Path, help="folder for report, figures and metrics")
     add("--visits", choices=VISITS, help="which examinations of a patient are kept")
     add("--slices", choices=SLICES, help="the table's rows are slices: how to judge")
@@ -140,9 +154,15 @@ def _bring_all(
         for column in given.baselines
     }
     _check_models([*(p.stem for p in given.compare), *baselines], folder=folder)
+    if (folder / READINGS).exists() and not given.readings:
+        raise InputError(
+            f"{folder / READINGS}: stands there from an earlier call; remove it, name "
+            "it after --readings, or choose another --out"
+        )
+    others = question_of_others(task)
     for other in given.compare:
         path = folder / "models" / f"{other.stem}.csv"
-        _bring(other, path, task=task, dialect=dialect, slices=slices)
+        _bring(other, path, task=others, dialect=dialect, slices=slices)
     for name, rows in baselines.items():
         write_predictions(folder / "models" / f"{name}.csv", rows, task=task)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from liverjax.report.binary_block import binary_families
+from liverjax.report.binary_block import against_commonest, binary_families
 from liverjax.report.judged import CLUSTERED, Block, Judged, by_bootstrap
 from liverjax.report.measure_block import number_figures, survival_figures
 from liverjax.report.stage_block import stage_figures
@@ -64,13 +64,9 @@ def class_figures(rows: Judged) -> Block:
         weight=rows.weight,
     )
     exact = proportions.proportion(right, n=n, method="clopper_pearson")
-    test = proportions.no_information_rate_test(confusion)
     if rows.clustered:
         exact = by_bootstrap(rows, exact.estimate, draws=classification.accuracy(drawn))
-        test = dataclasses.replace(
-            test, p=np.nan, method=f"no-information rate; {CLUSTERED}"
-        )
-    found: Block = {"accuracy": exact, "no_information_rate_test": test}
+    found: Block = {"accuracy": exact} | against_commonest(rows)
     for name, statistic in _OF_CONFUSION.items():
         value = float(statistic(confusion))
         found[name] = by_bootstrap(rows, value, draws=statistic(drawn))

@@ -8,6 +8,7 @@ from typing import Any
 from liverjax.cohort.schema import TRAIN
 from liverjax.report.flow import Flow
 from liverjax.report.run import RunFolder
+from liverjax.report.simple_models import as_good_as
 from liverjax.report.tables import examination_name
 
 _FULL_WIDTH = 64
@@ -16,6 +17,7 @@ _FULL_WIDTH = 64
 def collect_cautions(run: RunFolder, *, flow: Flow) -> list[str]:
     """Returns a sentence for each reason to read the numbers with care."""
     return [
+        *as_good_as(run.metrics),
         *_of_design(run),
         *_of_config(run.config),
         *_of_split(run),

@@ -95,7 +95,7 @@ CLAIM: tuple[tuple[str, str, str], ...] = (
     ("15", "Why this reference standard", ""),
     ("16", "Who made the reference annotations", ""),
     ("17", "Annotation of the test set", ""),
-    ("18", "Agreement of readers", ""),
+    ("18", "Agreement of readers", "readers"),
     ("19", "How data were assigned to sets", "split"),
     ("20", "Level at which sets are disjoint", "split"),
     ("21", "Intended sample size", ""),
@@ -183,6 +183,8 @@ def answers(run: RunFolder, *, flow: Flow) -> dict[str, str]:
         found["sites"] = f"Centres: {markup.text(names)}."
     if metrics.get("subgroups"):
         found["subgroups"] = _see("subgroups", "Subgroups")
+    if metrics.get("readers"):
+        found["readers"] = _see("readers", "Readers")
     external = [name for name in metrics["sets"] if "external" in name]
     if external:
         found["external"] = f"Set {markup.text(', '.join(external))}."

@@ -94,6 +94,9 @@ def _calls(ours: Judged, theirs: Judged) -> Block:
     if len(np.unique(positive)) < 2:
         return {}
     if ours.clustered:
+        ppv, npv = predictive_values.compare_predictive_values_clustered(
+            first, second=second, positive=positive, subject=ours.subject
+        )
         return {
             f"{name}_difference": paired.mcnemar_clustered(
                 first[of] == positive[of],
@@ -101,7 +104,7 @@ def _calls(ours: Judged, theirs: Judged) -> Block:
                 subject=ours.subject[of],
             )
             for name, of in (("sensitivity", positive), ("specificity", ~positive))
-        }
+        } | {"ppv_difference": ppv, "npv_difference": npv}
     diseased, others = paired.paired_calls(first, second=second, positive=positive)
     sensitivity, specificity = paired.compare_sensitivity_specificity(
         diseased, nondiseased=others

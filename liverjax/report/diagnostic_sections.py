@@ -11,10 +11,10 @@ import numpy as np
 from liverjax.report import diagnostic_figures as draw
 from liverjax.report import figures, markup
 from liverjax.report.judged import Judged, judged_rows
-from liverjax.report.judgement import matching_rows
 from liverjax.report.measure_block import high_risk
 from liverjax.report.run import RunFolder
 from liverjax.report.stage_block import cut_score, cut_suffix
+from liverjax.report.tables import matching_rows
 from liverjax.stats import (
     calibration,
     calibration_groups,
@@ -66,8 +66,8 @@ def cut_table(metrics: Mapping[str, Any], *, task: Question) -> str:
             (f"{markup.text(task.classes[cut])} or later", *cells, str(area["n"]))
         )
     caption = (
-        "Each cut between stages. AUC: DeLong. Slope 1 and 0 in the large are perfect "
-        "calibration."
+        "Each cut between stages. AUC: DeLong on the logit scale. Slope 1 and 0 in the "
+        "large are perfect calibration."
     )
     header = ("Cut", *columns.values(), "n")
     return markup.table(header, rows, caption=caption) if rows else ""

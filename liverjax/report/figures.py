@@ -64,6 +64,15 @@ class Interval:
     n: int
 
 
+def interval(label: str, metric: Mapping[str, Any]) -> Interval:
+    """Returns a row of a forest plot from a statistic of ``metrics.json``."""
+    ends = (
+        float("nan") if metric[key] is None else float(metric[key])
+        for key in ("estimate", "low", "high")
+    )
+    return Interval(label, *ends, n=metric["n"])
+
+
 def save(figure: Figure, folder: pathlib.Path, *, name: str) -> bytes:
     """Returns a figure's SVG, written with its PDF into a folder."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,7 @@ def question_of_table(
     *,
     name: str,
     classes: Sequence[str] | None = None,
-    cutoff: float | None = None,
+    cutoff: str | None = None,
     dialect: Dialect | None = None,
 ) -> Question:
     """Returns the named question with the classes that a table has.
@@ -45,7 +45,7 @@ def question_of_table(
         path: The table.
         name: A key of `liverjax.tasks.TASKS` or `liverjax.tasks.GENERIC`.
         classes: Names, the negative or mildest first.
-        cutoff: Of two classes: from where a score is positive.
+        cutoff: Of two classes: from where a score is positive, or ``youden:SET``.
         dialect: How the table is written.
 
     Raises:
@@ -58,7 +58,7 @@ def question_of_table(
     if name == "stages" and cutoff is not None:
         raise InputError("--cutoff belongs to --task binary")
     found = tuple(classes or _classes(path, name=name, dialect=dialect))
-    options = {"cutoff": cutoff} if name == "binary" else {}
+    options = _cutoff(cutoff) if cutoff is not None else {}
     return tasks.make_question(name, classes=found, **options)
 
 
@@ -129,6 +129,19 @@ def baseline_rows(predictions: Predictions, *, column: str) -> list[dict[str, ob
     ]
 
 
+def _cutoff(text: str) -> dict[str, float | str]:
+    rule, colon, name = text.partition(":")
+    if colon and rule == "youden" and name:
+        return {"cutoff_from": name}
+    try:
+        return {"cutoff": number(text)}
+    except InputError:
+        raise InputError(
+            f"--cutoff {text}: expected a number, or youden:SET with the set that "
+            "chooses it, such as youden:train"
+        ) from None
+
+
 def _column(predictions: Predictions, name: str) -> np.ndarray:
     try:
         return np.array([number(cell) for cell in predictions.extra[name]])
@@ -168,8 +181,7 @@ def _classes(
     if values is None:
         raise InputError(
             f"{path}: targets are {_some(cells)}: name the classes in order, the "
-            "negative or mildest first: --classes "
-            + ("none,cirrhosis" if name == "binary" else "F0,F1,F2,F3,F4")
+            f"negative or mildest first: --classes {_example(cells, name=name)}"
         )
     if name == "binary":
         return ("0", "1") if set(values) <= {0, 1} else [str(v) for v in values]
@@ -190,6 +202,16 @@ def _whole_numbers(cells: set[str]) -> list[int] | None:
     if any(value != int(value) for value in values):
         return None
     return sorted({int(value) for value in values})
+
+
+def _example(cells: set[str], *, name: str) -> str:
+    """Names to type: the table's own two, in either order, or usual ones."""
+    if name != "binary":
+        return "F0,F1,F2,F3,F4"
+    if len(cells) != 2 or any("," in cell or " " in cell for cell in cells):
+        return "none,cirrhosis"
+    one, two = sorted(cells)
+    return f"{one},{two} or {two},{one}"
 
 
 def _some(cells: set[str]) -> str:

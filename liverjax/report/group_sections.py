@@ -13,6 +13,7 @@ from liverjax.report.figures import Interval
 from liverjax.report.headlines import DIFFERENCE_LABELS, FOREST_LABELS, FORESTS
 from liverjax.report.markup import Section
 from liverjax.report.run import RunFolder
+from liverjax.report.simple_models import describe_baselines
 from liverjax.tasks import kinds
 from liverjax.tasks.question import Question
 
@@ -88,6 +89,7 @@ def groups(run: RunFolder) -> Section:
         panels,
         markup.table(header, rows),
         _model_table(metrics["models"]),
+        describe_baselines(list(metrics["models"]), columns=run.predictions.extra),
         source="metrics.json (sets, sites, models)",
     )
 

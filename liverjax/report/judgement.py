@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,12 @@ from liverjax.cohort.schema import TRAIN
 from liverjax.errors import InputError, raise_all
 from liverjax.report.block import block
 from liverjax.report.comparisons import correct, differences
+from liverjax.report.cutoff import Cutoffs, choose_cutoffs, cutoff_sentence
 from liverjax.report.judged import Block, Judged, judged_rows
 from liverjax.report.metric_tables import write_metric_tables
+from liverjax.report.readings import Readings, judge_readings
 from liverjax.report.subgroups import judge_subgroups
-from liverjax.report.tables import Predictions, examination_name
+from liverjax.report.tables import Predictions, examination_name, matching_rows
 from liverjax.stats.estimate import Estimate
 from liverjax.tasks.kinds import BINARY, SURVIVAL, kind_of
 from liverjax.tasks.question import Question
@@ -58,6 +60,7 @@ def judge(
     visits: str | None = None,
     slices: str | None = None,
     subgroups: Sequence[str] | None = None,
+    readings: Readings | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Returns the content of ``metrics.json``: every statistic of a table.
@@ -77,13 +80,16 @@ def judge(
         visits: The rule the table was read with, for the record.
         slices: The rule for slices the table was read with, for the record.
         subgroups: Columns whose levels are compared (`judge_subgroups`).
+        readings: What readers said of the same examinations (`judge_readings`).
         seed: Of bootstraps and permutations.
 
     Raises:
         InputError: If no row has a truth, or a compared table fits no row or has
             another truth.
     """
-    predictions = join(predictions, examinations)
+    predictions, compare, cutoff = choose_cutoffs(
+        join(predictions, examinations), compare=compare, task=task
+    )
     by_set = {
         name: predictions.take(predictions.set == name)
         for name in dict.fromkeys(predictions.set.tolist())
@@ -102,23 +108,21 @@ def judge(
     metrics = _metrics(blocks[top]) | {
         "set": top,
         "sets": {name: _metrics(values) for name, values in blocks.items()},
-        "sites": {
-            name: {"set": where}
-            | _metrics(block(judged_rows(rows, task=task, seed=seed)))
-            for name, where, rows in _sites(judged_sets, top=top)
-        },
+        "sites": _sites(judged_sets, top=top, task=task, seed=seed),
         "models": models,
         "subgroups": judge_subgroups(
             judged_sets[top], task=task, names=subgroups, seed=seed
         ),
+        "readers": judge_readings(readings, rows=predictions) if readings else None,
         "task": task.name,
         "kind": kind_of(task),
         "options": _options(task),
         "seed": seed,
         "visits": visits,
         "slices": slices,
+        "cutoff": cutoff,
         "input": _input(predictions, examinations),
-        "notes": _notes(predictions, ready[top], by_set=by_set),
+        "notes": _notes(predictions, ready[top], by_set=by_set, cutoff=cutoff),
     }
     if out_dir is not None:
         write_json(out_dir / "metrics.json", metrics)
@@ -141,20 +145,6 @@ def join(
         for name in names
     }
     return dataclasses.replace(predictions, extra={**joined, **predictions.extra})
-
-
-def matching_rows(
-    predictions: Predictions, other: Predictions
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the row numbers, in both tables, of examinations that both have."""
-    place = {key: row for row, key in enumerate(other.examinations())}
-    pairs = [
-        (row, place[key])
-        for row, key in enumerate(predictions.examinations())
-        if key in place
-    ]
-    own, others = np.array(pairs, int).reshape(-1, 2).T
-    return own, others
 
 
 @dataclasses.dataclass(frozen=True)
@@ -257,16 +247,17 @@ def _top_level(by_set: Mapping[str, Predictions]) -> str:
 
 
 def _sites(
-    by_set: Mapping[str, Predictions], *, top: str
-) -> Iterator[tuple[str, str, Predictions]]:
-    """Yields each named site with the set it is judged in and its rows there."""
-    seen = set()
+    by_set: Mapping[str, Predictions], *, top: str, task: Question, seed: int
+) -> dict[str, Any]:
+    """Each named site's block, with the set it is judged in."""
+    found: dict[str, Any] = {}
     for where in (top, *(name for name in by_set if name != top)):
         rows = by_set[where]
         rows = rows.take(np.isfinite(rows.target))
-        for site in sorted(set(rows.site.tolist()) - {""} - seen):
-            seen.add(site)
-            yield site, where, rows.take(rows.site == site)
+        for site in sorted(set(rows.site.tolist()) - {"", *found}):
+            here = judged_rows(rows.take(rows.site == site), task=task, seed=seed)
+            found[site] = {"set": where} | _metrics(block(here))
+    return found
 
 
 def _metrics(found: Block) -> dict[str, Any]:
@@ -295,9 +286,15 @@ def _input(
 
 
 def _notes(
-    predictions: Predictions, top: Judged, *, by_set: Mapping[str, Predictions]
+    predictions: Predictions,
+    top: Judged,
+    *,
+    by_set: Mapping[str, Predictions],
+    cutoff: Cutoffs | None,
 ) -> list[str]:
     notes = list(predictions.notes)
+    if cutoff:
+        notes.append(cutoff_sentence(cutoff))
     if top.fold is not None and top.kind not in (BINARY, SURVIVAL):
         notes.append(POOLED_IS_BIASED)
     elif top.fold is not None:

@@ -10,9 +10,6 @@ from liverjax.report.judged import CLUSTERED, Block, Judged, by_bootstrap
 from liverjax.stats import correlation, cox, measurement, rank_correlation, survival
 from liverjax.stats.estimate import Estimate
 
-# Its pairs are counted one by one, so fewer than of other figures.
-RESAMPLES_OF_C = 500
-
 
 def number_figures(rows: Judged) -> Block:
     """Returns Bland-Altman's figures, concordance and correlations of a measurement."""
@@ -73,16 +70,14 @@ def survival_figures(rows: Judged) -> Block:
 
 
 def resampled_c(rows: Judged) -> np.ndarray:
-    """Returns Harrell's C in the first `RESAMPLES_OF_C` resamples."""
+    """Returns Harrell's C in each resample."""
     assert rows.event is not None
-    event, draws = rows.event.astype(bool), []
-    for weight in rows.weight[:RESAMPLES_OF_C]:
-        drawn = np.repeat(np.arange(len(weight)), weight)
-        found = survival.harrell_c(
-            rows.score[drawn], time=rows.target[drawn], event=event[drawn]
-        )
-        draws.append(found.estimate)
-    return np.array(draws)
+    return survival.resampled_harrell_c(
+        rows.score,
+        time=rows.target,
+        event=rows.event.astype(bool),
+        weight=rows.weight,
+    )
 
 
 def _concordance(rows: Judged, *, event: np.ndarray) -> Estimate:

@@ -90,14 +90,8 @@ def _judged(run: RunFolder, *, task: Question) -> list[str]:
         found.append(f"The reported set is “{name}”.")
     kind = metrics["kind"]
     if kind == kinds.BINARY:
-        cutoff = (metrics.get("options") or {}).get("cutoff")
         found.append(
-            f"The positive class was “{task.classes[1]}”"
-            + (
-                f", called from a score of {cutoff:g} on."
-                if cutoff is not None
-                else "."
-            )
+            f"The positive class was “{task.classes[1]}”{_called_from(metrics)}."
         )
     elif kind == kinds.STAGES:
         found.append(f"Stages were {_listed(task.classes)}, in this order.")
@@ -106,25 +100,42 @@ def _judged(run: RunFolder, *, task: Question) -> list[str]:
     return found
 
 
+def _called_from(metrics: Mapping[str, Any]) -> str:
+    chosen = metrics.get("cutoff")
+    cutoff = (metrics.get("options") or {}).get("cutoff")
+    if chosen:
+        return (
+            f", called from a score of {chosen['threshold']:.4g} on, the cut-off with "
+            f"the largest Youden index in the set “{chosen['set']}”"
+        )
+    return "" if cutoff is None else f", called from a score of {cutoff:g} on"
+
+
+_AGAINST_COMMONEST = (
+    "Accuracy was tested against the no-information rate by the exact binomial test, "
+    "which takes class sizes as fixed, and against the answer “the commonest class” by "
+    "McNemar's test (mid-p), which does not."
+)
 _WORDS = {
     kinds.POINTS: (
         "Agreement of score and truth was measured by Kendall's tau-b, pooled and "
         "within folds, with a one-sided permutation test within folds, and by "
-        "accuracy, tested against the no-information rate.",
+        "accuracy.",
     ),
     kinds.BINARY: (
-        "Discrimination was measured by the area under the ROC curve with DeLong's and "
-        "bootstrap intervals; sensitivity, specificity, predictive values and accuracy "
-        "have exact (Clopper-Pearson) intervals.",
+        "Discrimination was measured by the area under the ROC curve with DeLong's "
+        "interval on the logit scale and a bootstrap interval; sensitivity, "
+        "specificity, predictive values and accuracy have exact (Clopper-Pearson) "
+        "intervals.",
         "Calibration was assessed by the slope and intercept of a logistic "
         "recalibration, calibration in the large, the Brier score and a calibration "
         "curve; clinical use by decision curves.",
     ),
     kinds.STAGES: (
         "Each cut between stages was judged by its area under the ROC curve with "
-        "DeLong's interval; all stages by the macro and micro averaged area, "
-        "Obuchowski's index with a linear penalty, and quadratic weighted kappa.",
-        "Accuracy was tested against the no-information rate.",
+        "DeLong's interval on the logit scale; all stages by the macro and micro "
+        "averaged area, Obuchowski's index with a linear penalty, and quadratic "
+        "weighted kappa.",
     ),
     kinds.NUMBER: (
         "Agreement was measured by the mean difference and limits of agreement of "
@@ -144,7 +155,8 @@ def _statistics(metrics: Mapping[str, Any]) -> list[str]:
         "Bootstrap intervals (95 %) are percentiles of 2,000 resamples of patients, "
         f"drawn with seed {metrics['seed']}."
     )
-    return [*_WORDS[metrics["kind"]], resampled]
+    tested = [_AGAINST_COMMONEST] if "accuracy_gain" in metrics else []
+    return [*_WORDS[metrics["kind"]], *tested, resampled]
 
 
 def _comparisons(metrics: Mapping[str, Any]) -> list[str]:
@@ -159,6 +171,12 @@ def _comparisons(metrics: Mapping[str, Any]) -> list[str]:
         words = f"Models were compared on the same examinations by {tests}"
         corrected = metrics["kind"] in (kinds.BINARY, kinds.STAGES)
         found.append(words + (", corrected by Holm's method." if corrected else "."))
+    if metrics.get("readers"):
+        found.append(
+            f"{len(metrics['readers']['readers'])} readers were compared by the "
+            "multi-reader multi-case analysis of Obuchowski and Rockette with DeLong's "
+            "covariances, readers and cases taken as random samples."
+        )
     if metrics.get("subgroups"):
         names = _listed(list(metrics["subgroups"]))
         found.append(

@@ -19,7 +19,7 @@ from liverjax.tasks.question import Outcome, Question
 # Names of metrics.json in the order of the page; others follow under their own name.
 LABELS = {
     "Discrimination": {
-        "auc": "AUC (DeLong interval)",
+        "auc": "AUC (DeLong, logit interval)",
         "auc_bootstrap": "AUC (bootstrap interval)",
         "auc_macro": "AUC, mean of stages (macro)",
         "auc_micro": "AUC, all decisions (micro)",
@@ -63,6 +63,7 @@ LABELS = {
     "Classes": {
         "accuracy": "Accuracy",
         "no_information_rate_test": "No-information rate",
+        "accuracy_gain": "Accuracy above the commonest class",
         "accuracy_ceiling": "Ceiling of accuracy",
         "accuracy_share_of_ceiling": "Accuracy as a share of its ceiling",
         "within_one_class": "At most one class off",

@@ -10,7 +10,9 @@ from typing import Any
 
 from liverjax.cohort.files import Row, read_csv, read_json, sha256_file
 from liverjax.errors import InputError
+from liverjax.report.cutoff import choose_cutoffs, question_of_others
 from liverjax.report.judgement import join, judge
+from liverjax.report.readings import READINGS, read_readings
 from liverjax.report.tables import Predictions, read_predictions
 from liverjax.tasks.question import Question
 
@@ -88,7 +90,8 @@ def judge_run(
     """Returns and writes ``metrics.json`` of a run folder, from its tables alone.
 
     Reads ``predictions.csv``, ``models/*.csv``, and where they are there
-    ``examinations.csv`` (further columns) and ``phantom.json`` (the ceiling).
+    ``examinations.csv`` (further columns), ``readings.csv`` (what readers said) and
+    ``phantom.json`` (the ceiling).
 
     Args:
         run_dir: The folder.
@@ -105,17 +108,18 @@ def judge_run(
     predictions = read_predictions(
         run_dir / "predictions.csv", task=task, visits=visits, slices=slices
     )
-    models = sorted((run_dir / "models").glob("*.csv"))
+    readings = run_dir / READINGS
     return judge(
         dataclasses.replace(predictions, file=given_as or predictions.file),
         task=task,
-        compare=[read_predictions(path, task=task, slices=slices) for path in models],
+        compare=_models(run_dir, task=task, slices=slices),
         examinations=_rows(run_dir / "examinations.csv"),
         out_dir=run_dir,
         ceiling=_ceiling(ceiling or run_dir / "phantom.json"),
         visits=visits,
         slices=slices,
         subgroups=subgroups,
+        readings=read_readings(readings, task=task) if readings.exists() else None,
     )
 
 
@@ -141,6 +145,11 @@ def read_run(run_dir: pathlib.Path, *, task: Question) -> RunFolder:
         visits=metrics.get("visits"),
         slices=metrics.get("slices"),
     )
+    predictions, models, _ = choose_cutoffs(
+        predictions,
+        compare=_models(run_dir, task=task, slices=metrics.get("slices")),
+        task=task,
+    )
     examinations = _rows(run_dir / "examinations.csv")
     config = _json(run_dir / "config.json")
     splits = _json(run_dir / "splits.json")
@@ -148,10 +157,7 @@ def read_run(run_dir: pathlib.Path, *, task: Question) -> RunFolder:
     return RunFolder(
         path=run_dir,
         predictions=join(predictions, examinations),
-        models={
-            path.stem: read_predictions(path, task=task, slices=metrics.get("slices"))
-            for path in sorted((run_dir / "models").glob("*.csv"))
-        },
+        models={model.name: model for model in models},
         metrics=metrics,
         config=config,
         environment=_json(run_dir / "environment.json"),
@@ -169,6 +175,7 @@ def read_run(run_dir: pathlib.Path, *, task: Question) -> RunFolder:
 _SOURCES = (
     "predictions.csv",
     "models/*.csv",
+    READINGS,
     "metrics.json",
     "confusion.csv",
     "per_class.csv",
@@ -189,6 +196,16 @@ def _sources(run_dir: pathlib.Path) -> tuple[Source, ...]:
     return tuple(
         Source(str(path.relative_to(run_dir)), sha256_file(path)) for path in paths
     )
+
+
+def _models(
+    run_dir: pathlib.Path, *, task: Question, slices: str | None
+) -> list[Predictions]:
+    task = question_of_others(task)
+    return [
+        read_predictions(path, task=task, slices=slices)
+        for path in sorted((run_dir / "models").glob("*.csv"))
+    ]
 
 
 def _members(folder: pathlib.Path) -> tuple[MemberFacts, ...]:

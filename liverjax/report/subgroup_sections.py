@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from liverjax.report import figures, markup
-from liverjax.report.figures import Interval
 from liverjax.report.headlines import FOREST_LABELS
 from liverjax.report.markup import Section
 from liverjax.report.run import RunFolder
@@ -55,9 +54,9 @@ def _forest(run: RunFolder, found: Mapping[str, Any], *, name: str, label: str) 
     whole = run.metrics.get(name)
     if not found or not whole or name not in BOUNDED:
         return ""
-    rows = [_interval("all", whole)]
+    rows = [figures.interval("all", whole)]
     rows += [
-        _interval(f"{column}: {level}", metric)
+        figures.interval(f"{column}: {level}", metric)
         for column, group in found.items()
         for level, metric in group["levels"].items()
     ]
@@ -72,11 +71,3 @@ def _forest(run: RunFolder, found: Mapping[str, Any], *, name: str, label: str) 
         alt=f"{label} with its interval in each subgroup",
         caption=f"{markup.text(label)} in each subgroup. figures/subgroups.svg",
     )
-
-
-def _interval(label: str, metric: Mapping[str, Any]) -> Interval:
-    ends = (
-        float("nan") if metric[key] is None else float(metric[key])
-        for key in ("estimate", "low", "high")
-    )
-    return Interval(label, *ends, n=metric["n"])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from liverjax.cohort.schema import TRAIN
-from liverjax.cohort.table_text import Table, TableRow, number
+from liverjax.cohort.table_text import Table, TableRow, near_names, number
 from liverjax.errors import InputError
 from liverjax.tasks.generic import Binary
 from liverjax.tasks.kinds import BINARY, NUMBER, STAGES, SURVIVAL, kind_of
@@ -20,6 +20,14 @@ UNKNOWN_CLASS = -1
 # Probabilities rounded to two decimals may miss 1 by this much.
 _SUM_TOLERANCE = 0.021
 _EVENT = "event"
+# What other frameworks call our columns.
+_WORDS = {
+    "subject": ("patient", "patient_id", "patientid", "id", "case", "case_id"),
+    "target": ("label", "y_true", "y", "truth", "true", "ground_truth", "outcome"),
+    "score": ("y_pred", "y_score", "y_prob", "pred", "prediction", "probability",
+              "prob", "output", "logit"),
+}  # fmt: skip
+_MOST_LINES = 12  # sentences on single lines; more repeat one mistake
 _FEW = 3  # repeated rows that may be slips; more are a table of slices
 
 
@@ -39,13 +47,15 @@ class TableChecks:
         self.task = task
         self.decimal = decimal
         self.problems: list[str] = []
+        self._noted = 0
         self.probabilities = [f"prob_{name}" for name in task.classes]
 
     def _check_header(self) -> None:
         have = set(self.table.columns)
         self.problems += [
-            f"the column {name!r} is missing; columns found: "
-            f"{', '.join(self.table.columns)}"
+            f"the column {name!r} is missing"
+            f"{near_names(name, self.table.columns, also=_WORDS[name])}; columns "
+            f"found: {', '.join(self.table.columns)}"
             for name in ("subject", "target")
             if name not in have
         ]
@@ -70,6 +80,7 @@ class TableChecks:
                 "nothing is predicted: expected a column score"
                 + (", class, or " if self.probabilities else "")
                 + ", ".join(self.probabilities)
+                + near_names("score", self.table.columns, also=_WORDS["score"])
             )
         if not self.table.rows:
             self.problems.append("the table has a header but no rows")
@@ -96,6 +107,9 @@ class TableChecks:
         if not self.problems and score is None and probs is None and classes is None:
             self.problems.append("score, prob_* and class are all empty")
         self._check_rows(subject, visit)
+        if self._noted > _MOST_LINES:
+            rest = self._noted - _MOST_LINES
+            self.problems.append(f"and {rest} more sentences like these")
         if self.problems:
             return {}
         known = {*COLUMNS, *LAST_COLUMNS, *self.probabilities}
@@ -141,7 +155,8 @@ class TableChecks:
         elif not on_scale and self.kind == BINARY:
             notes.append(
                 "Scores are not all within 0 to 1, so they are no probabilities: they "
-                "rank, and there is no calibration and no decision curve."
+                "rank, and there is no calibration and no decision curve. If they are "
+                "percentages, divide them by 100."
             )
         elif not on_scale and self.kind != SURVIVAL:
             notes.append(
@@ -151,9 +166,11 @@ class TableChecks:
         unknown = np.full(len(score), UNKNOWN_CLASS)
         if self.kind in (NUMBER, SURVIVAL):
             return score, unknown, on_scale
-        if classes is not None:
-            return score, classes, on_scale
         named_cutoff = isinstance(self.task, Binary) and self.task.cutoff is not None
+        if classes is not None and not named_cutoff:
+            return score, classes, on_scale
+        if classes is not None:
+            notes.append("--cutoff makes the class; the column class is not used.")
         if probs is not None and self.kind != BINARY:
             return score, probs.argmax(axis=1), on_scale
         if on_scale or named_cutoff:
@@ -272,6 +289,16 @@ class TableChecks:
             return None
         probs = np.stack([c for c in columns if c is not None], axis=1)
         total = probs.sum(axis=1)
+        outside = ((probs < 0) | (probs > 1)).any(axis=1)
+        # The first of two classes may be 1 less the second.
+        percent = 2 < probs.max() <= 100 and bool(np.all(probs[:, 1:] >= 0))
+        if percent and outside.mean() > 0.5:
+            self.problems.append(
+                f"probabilities run up to {probs.max():g} ({outside.sum()} of "
+                f"{len(probs)} rows are above 1): they look like percentages; divide "
+                "them by 100"
+            )
+            return probs
         for row, values, sum_ in zip(self.table.rows, probs, total, strict=True):
             if np.any((values < 0) | (values > 1)):
                 self._note(row, "a probability is outside 0..1")
@@ -295,4 +322,6 @@ class TableChecks:
 
     def _note(self, row: TableRow, text: str) -> None:
         subject = row.cells.get("subject", "")
-        self.problems.append(f"line {row.line} (subject {subject!r}): {text}")
+        self._noted += 1
+        if self._noted <= _MOST_LINES:
+            self.problems.append(f"line {row.line} (subject {subject!r}): {text}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -23,7 +24,8 @@ def table_one(rows: Predictions, *, task: Question) -> str:
 
     Columns of numbers are told by median and quartiles, columns of few values by
     counts. p compares the classes, taking rows as independent; where subjects have
-    several rows there is none.
+    several rows there is none. The standardised difference compares the sets; of more
+    than two it is the largest of a pair.
 
     Args:
         rows: The table of predictions with all its columns.
@@ -40,18 +42,24 @@ def table_one(rows: Predictions, *, task: Question) -> str:
     masks = list(columns.values())
     single = len(set(judged.subject.tolist())) == len(judged)
     compared = [m for m in classes.values() if m.any()] if single else []
-    with_p = len(compared) > 1
+    with_p, with_gap = len(compared) > 1, len(sets) > 1
     lines: list[tuple[str, ...]] = []
 
-    def line(label: str, cells: Sequence[str], p: str = "") -> None:
-        lines.append((label, *cells, *([p] if with_p else [])))
+    def line(
+        label: str, cells: Sequence[str], p: str = "", values: np.ndarray | None = None
+    ) -> None:
+        gap = "" if values is None else _between_sets(values, judged.set)
+        ends = [text for text, there in ((gap, with_gap), (p, with_p)) if there]
+        lines.append((label, *cells, *ends))
 
     line("Examinations", [str(mask.sum()) for mask in masks])
     line("Patients", [str(len(set(judged.subject[m].tolist()))) for m in masks])
     if not task.classes or not _is_index(judged.target, true_class):
-        line("Truth, median (quartiles)", [_quartiles(judged.target[m]) for m in masks])
+        cells = [_quartiles(judged.target[m]) for m in masks]
+        line("Truth, median (quartiles)", cells, values=judged.target)
     for i, name in enumerate(task.classes):
-        line(f"Class {markup.text(name)}", [_share(true_class[m] == i) for m in masks])
+        shares = [_share(true_class[m] == i) for m in masks]
+        line(f"Class {markup.text(name)}", shares, values=true_class == i)
     cells_of = {"site": judged.site, **judged.extra}
     for name, cells in cells_of.items():
         if name in _NOT_DESCRIBED:
@@ -60,17 +68,18 @@ def table_one(rows: Predictions, *, task: Question) -> str:
         if _is_measured(name, values):
             assert values is not None
             p = _p_of_numbers(values, compared)
-            line(markup.code(name), [_quartiles(values[m]) for m in masks], p)
-            if np.isnan(values).any():
-                line("– missing", [_share(np.isnan(values[m])) for m in masks])
+            line(markup.code(name), [_quartiles(values[m]) for m in masks], p, values)
+            _missing(line, np.isnan(values), masks)
         elif 1 <= len(present := sorted(set(cells.tolist()) - {""})) <= _MOST_VALUES:
             p = _p_of_counts(cells, present, compared)
             for value in present:
                 label = f"{markup.code(name)}: {markup.text(value)}"
-                line(label, [_share(cells[m] == value) for m in masks], p)
+                # Shares are of all rows, standardised differences of known ones.
+                known = np.where(cells == "", np.nan, cells == value)
+                line(label, [_share(cells[m] == value) for m in masks], p, known)
                 p = ""
-            if np.any(cells == "") and name != "site":
-                line("– missing", [_share(cells[m] == "") for m in masks])
+            if name != "site":
+                _missing(line, cells == "", masks)
     caption = "Judged examinations: number (%), or median (quartiles)."
     if with_p:
         caption += (
@@ -78,8 +87,33 @@ def table_one(rows: Predictions, *, task: Question) -> str:
             "chi-square (Fisher where counts are small) for shares; not corrected for "
             "their number."
         )
-    header = ("", *columns, *(["p"] if with_p else []))
+    if with_gap:
+        caption += (
+            " Standardised difference of the sets"
+            + (" (the largest of any two)" if len(sets) > 2 else "")
+            + ": above 0.1 they are commonly called unbalanced."
+        )
+    ends = [*(["Std. difference"] if with_gap else []), *(["p"] if with_p else [])]
+    header = ("", *columns, *ends)
     return markup.table(header, lines, caption=caption)
+
+
+def _missing(
+    line: Callable[..., None], absent: np.ndarray, masks: Sequence[np.ndarray]
+) -> None:
+    if absent.any():
+        line("– missing", [_share(absent[m]) for m in masks], values=absent)
+
+
+def _between_sets(values: np.ndarray, sets: np.ndarray) -> str:
+    """The largest standardised difference of two sets."""
+    parts = [values[sets == name].astype(float) for name in dict.fromkeys(sets)]
+    gaps = [
+        abs(groups.standardised_difference(one, y=two))
+        for one, two in itertools.combinations(parts, 2)
+    ]
+    known = [gap for gap in gaps if not np.isnan(gap)]
+    return markup.number(max(known), decimals=2) if known else markup.NONE
 
 
 def column_numbers(cells: Sequence[str]) -> np.ndarray | None:

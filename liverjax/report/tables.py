@@ -327,6 +327,20 @@ def _running_number(subject: np.ndarray) -> np.ndarray:
     return np.array(numbers, int)
 
 
+def matching_rows(
+    predictions: Predictions, other: Predictions
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the row numbers, in both tables, of examinations that both have."""
+    place = {key: row for row, key in enumerate(other.examinations())}
+    pairs = [
+        (row, place[key])
+        for row, key in enumerate(predictions.examinations())
+        if key in place
+    ]
+    own, others = np.array(pairs, int).reshape(-1, 2).T
+    return own, others
+
+
 def examination_name(subject: str, visit: int | str) -> str:
     """Returns ``P07``, or ``P07 (visit 2)`` for any visit but the first."""
     return subject if str(visit) in ("", "1") else f"{subject} (visit {visit})"

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
-import scipy.stats
 from jaxtyping import Bool, Float, Num
 
+from liverjax.stats.regression import wald_tests
 from liverjax.stats.survival import checked_times, harrell_c
 
 _STEPS = 50
@@ -150,16 +150,11 @@ def _cox_fit(
     conf: float,
 ) -> CoxFit:
     se = np.sqrt(np.diag(np.linalg.inv(information))) / scale
-    z = coefficient / se
-    half = scipy.stats.norm.ppf((1 + conf) / 2) * se
     return CoxFit(
         names=names,
         coefficient=coefficient,
         se=se,
-        z=z,
-        p=2 * scipy.stats.norm.sf(np.abs(z)),
-        low=coefficient - half,
-        high=coefficient + half,
+        **wald_tests(coefficient, se=se, conf=conf),
         log_likelihood=value,
         concordance=harrell_c(x @ coefficient, time=time, event=event).estimate,
         n=len(time),

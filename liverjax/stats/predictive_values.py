@@ -10,6 +10,7 @@ import dataclasses
 
 import numpy as np
 import scipy.stats
+from jaxtyping import Bool, Shaped
 
 from liverjax.stats.estimate import Estimate
 from liverjax.stats.paired import PairedCalls
@@ -89,6 +90,86 @@ def compare_predictive_values(
             )
         )
     return found[0], found[1]
+
+
+def compare_predictive_values_clustered(
+    first: Bool[np.ndarray, " n"],
+    *,
+    second: Bool[np.ndarray, " n"],
+    positive: Bool[np.ndarray, " n"],
+    subject: Shaped[np.ndarray, " n"],
+    conf: float = 0.95,
+) -> tuple[PredictiveValueTest, PredictiveValueTest]:
+    """Returns the tests where subjects have several rows: Leisenring's, over subjects.
+
+    The score of a subject is the sum over all its calls, so that its rows may depend on
+    one another; for one row a subject it is Leisenring's test. The interval is by the
+    cluster-robust variance of the difference.
+
+    Args:
+        first: Calls of the first test.
+        second: Of the second.
+        positive: Truth.
+        subject: Who each row belongs to.
+        conf: Confidence level.
+
+    Returns:
+        Positive, negative. NaN where a test calls nobody positive (negative).
+
+    Reference:
+        Leisenring et al., Biometrics 56 (2000) 345.
+    """
+    who = np.unique(subject, return_inverse=True)[1]
+    pairs = (
+        ("positive", first, second, positive),
+        ("negative", ~first, ~second, ~positive),
+    )
+    found = [
+        _clustered(name, one, two, truth, who=who, conf=conf)
+        for name, one, two, truth in pairs
+    ]
+    return found[0], found[1]
+
+
+def _clustered(
+    name: str,
+    one: np.ndarray,
+    two: np.ndarray,
+    truth: np.ndarray,
+    *,
+    who: np.ndarray,
+    conf: float,
+) -> PredictiveValueTest:
+    clusters = int(who.max()) + 1
+    words = f"difference of {name} predictive values; Leisenring's test over subjects"
+    size1, size2, n = int(one.sum()), int(two.sum()), len(who)
+    if not (size1 and size2):
+        return PredictiveValueTest(np.nan, method=words, n=n)
+    share1, share2 = float(truth[one].mean()), float(truth[two].mean())
+    total = size1 + size2
+    pooled = (share1 * size1 + share2 * size2) / total
+    # Each call is an observation: of the first test 0, of the second 1.
+    weight = two * (1 - size2 / total) - one * (size2 / total)
+    score = np.bincount(who, weights=weight * (truth - pooled), minlength=clusters)
+    spread = float(score @ score)
+    statistic = float(score.sum()) ** 2 / spread if spread > 0 else 0.0
+    influence = one * (truth - share1) / size1 - two * (truth - share2) / size2
+    of_subject = np.bincount(who, weights=influence, minlength=clusters)
+    factor = clusters / (clusters - 1) if clusters > 1 else np.nan
+    half = scipy.stats.norm.ppf((1 + conf) / 2) * np.sqrt(
+        factor * (of_subject @ of_subject)
+    )
+    return PredictiveValueTest(
+        share1 - share2,
+        float(share1 - share2 - half),
+        float(share1 - share2 + half),
+        float(scipy.stats.chi2.sf(statistic, 1)),
+        f"{words} ({clusters})",
+        n,
+        first=share1,
+        second=share2,
+        statistic=statistic,
+    )
 
 
 def relative_predictive_values(

@@ -107,22 +107,31 @@ def logistic_regression(
     coefficient, covariance = back @ coefficient, back @ covariance @ back.T
     logit = design @ coefficient + shift
     se = np.sqrt(np.diag(covariance))
-    z = coefficient / se
-    half = scipy.stats.norm.ppf((1 + conf) / 2) * se
     return LogisticFit(
         names=names,
         coefficient=coefficient,
         se=se,
-        z=z,
-        p=2 * scipy.stats.norm.sf(np.abs(z)),
-        low=coefficient - half,
-        high=coefficient + half,
+        **wald_tests(coefficient, se=se, conf=conf),
         covariance=covariance,
         log_likelihood=log_likelihood(positive, logit=logit),
         n=n,
         events=int(positive.sum()),
         method=f"logistic regression, {conf:.0%} Wald intervals",
     )
+
+
+def wald_tests(
+    coefficient: Float[np.ndarray, " k"], *, se: Float[np.ndarray, " k"], conf: float
+) -> dict[str, Float[np.ndarray, " k"]]:
+    """Returns ``z``, two-sided ``p``, ``low`` and ``high`` of coefficients."""
+    z = coefficient / se
+    half = scipy.stats.norm.ppf((1 + conf) / 2) * se
+    return {
+        "z": z,
+        "p": 2 * scipy.stats.norm.sf(np.abs(z)),
+        "low": coefficient - half,
+        "high": coefficient + half,
+    }
 
 
 def log_likelihood(

@@ -18,7 +18,7 @@ from liverjax.stats.estimate import Estimate
 from liverjax.stats.proportions import beta_interval
 from liverjax.stats.resampling import percentile_interval
 
-METHODS = ("delong", "logit", "hanley_mcneil", "exact_binomial", "bootstrap")
+METHODS = ("logit", "delong", "hanley_mcneil", "exact_binomial", "bootstrap")
 # A variance below this is rounding: areas are ratios of whole numbers of half pairs.
 NO_VARIANCE = 1e-15
 # Numbers of a resampled table that are held at once: 2 million, 16 MB.
@@ -51,7 +51,7 @@ def auc(
     score: Num[np.ndarray, " n"],
     *,
     positive: Bool[np.ndarray, " n"],
-    method: str = "delong",
+    method: str = "logit",
     subject: Shaped[np.ndarray, " n"] | None = None,
     weight: Num[np.ndarray, "b n"] | None = None,
     conf: float = 0.95,
@@ -61,8 +61,9 @@ def auc(
     Args:
         score: Higher means positive.
         positive: Truth.
-        method: Of the interval, one of `METHODS`: ``delong`` is Wald's, cut at 0 and 1,
-            ``logit`` the same on the logit scale, ``exact_binomial`` is
+        method: Of the interval, one of `METHODS`: ``logit`` is Wald's with DeLong's
+            variance on the logit scale, ``delong`` on the plain scale, cut at 0 and 1
+            (too short in small cohorts), ``exact_binomial`` is
             `exact_binomial_interval`; ``bootstrap`` needs ``weight``.
         subject: Who each row belongs to, where subjects have several rows: the variance
             is then Obuchowski's for clusters. None: each row is a subject.
@@ -85,8 +86,7 @@ def auc(
         score[None], positive=positive, subject=subject
     )
     area, n = float(areas[0]), len(score)
-    positives = int(positive.sum())
-    negatives = n - positives
+    positives, negatives = int(positive.sum()), int((~positive).sum())
     variance = float(covariance[0, 0])
     if method == "hanley_mcneil":
         variance = hanley_mcneil_variance(
@@ -226,14 +226,9 @@ def areas_covariance(
     Raises:
         ValueError: If a score is NaN or a class is absent.
     """
-    for score in scores:
-        check_binary(score, positive=positive)
-    rank = functools.partial(scipy.stats.rankdata, axis=1)
-    among_all = rank(scores)
-    m, k = int(positive.sum()), int((~positive).sum())
-    won = (among_all[:, positive] - rank(scores[:, positive])) / k
-    kept = 1 - (among_all[:, ~positive] - rank(scores[:, ~positive])) / m
+    won, kept = _placements(scores, positive=positive)
     areas = won.mean(axis=1)
+    m, k = won.shape[1], kept.shape[1]
     above, under = won - areas[:, None], kept - areas[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
         if subject is None:
@@ -255,6 +250,48 @@ def areas_covariance(
         s01 = with_negative / (with_negative - 1) * (down @ down.T) / k**2
         cross = np.float64(clusters) / (clusters - 1) * (up @ down.T) / (m * k)
         return areas, s10 + s01 + cross + cross.T
+
+
+def jackknife_covariance(
+    scores: Num[np.ndarray, "s n"], *, positive: Bool[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, "s s"]]:
+    """Returns the areas of several scores, and their covariance by leaving rows out.
+
+    Args:
+        scores: A row a score.
+        positive: Truth.
+
+    Raises:
+        ValueError: If a score is NaN, or a class has fewer than two rows.
+    """
+    won, kept = _placements(scores, positive=positive)
+    (m, k), n = (won.shape[1], kept.shape[1]), scores.shape[1]
+    if min(m, k) < 2:
+        raise ValueError(f"{m} positive and {k} negative rows: leaving one out needs 2")
+    areas = won.mean(axis=1)
+    without = np.concatenate(
+        [
+            (m * areas[:, None] - won) / (m - 1),
+            (k * areas[:, None] - kept) / (k - 1),
+        ],
+        axis=1,
+    )
+    gap = without - without.mean(axis=1, keepdims=True)
+    return areas, (n - 1) / n * (gap @ gap.T)
+
+
+def _placements(
+    scores: np.ndarray, *, positive: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Share of negatives that each positive beats, and of positives each is below."""
+    for score in scores:
+        check_binary(score, positive=positive)
+    rank = functools.partial(scipy.stats.rankdata, axis=1)
+    among_all = rank(scores)
+    m, k = int(positive.sum()), int((~positive).sum())
+    won = (among_all[:, positive] - rank(scores[:, positive])) / k
+    kept = 1 - (among_all[:, ~positive] - rank(scores[:, ~positive])) / m
+    return won, kept
 
 
 def normal_quantile(conf: float) -> float:

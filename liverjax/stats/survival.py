@@ -7,6 +7,7 @@ without it.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 import scipy.stats
@@ -14,6 +15,9 @@ from jaxtyping import Bool, Float, Int, Num, Shaped
 
 from liverjax.stats.estimate import Estimate
 from liverjax.stats.paired import ChiSquareTest
+
+# Pairs that are compared at once.
+_BLOCK = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,16 +220,19 @@ def harrell_c(
     t = checked_times(time)
     if np.isnan(risk).any():
         raise ValueError("a risk is NaN; leave such rows out and say how many")
-    concordant = discordant = tied_risk = tied_time = tied_both = 0
-    for i in np.flatnonzero(event):
-        longer = (t > t[i]) | ((t == t[i]) & ~event)
-        concordant += int(np.sum(risk[longer] < risk[i]))
-        discordant += int(np.sum(risk[longer] > risk[i]))
-        tied_risk += int(np.sum(risk[longer] == risk[i]))
-        same = event[:i] & (t[:i] == t[i])
-        alike = int(np.sum(same & (risk[:i] == risk[i])))
-        tied_both += alike
-        tied_time += int(same.sum()) - alike
+    concordant = discordant = tied_risk = together = tied_both = 0
+    for rows in _event_blocks(event):
+        longer = _longer(t, event, rows)
+        below, alike = risk < risk[rows, None], risk == risk[rows, None]
+        concordant += int(np.sum(longer & below))
+        tied_risk += int(np.sum(longer & alike))
+        discordant += int(np.sum(longer & ~below & ~alike))
+        same = event & (t == t[rows, None])
+        # Each pair twice, and each row with itself.
+        together += int(same.sum()) - len(rows)
+        tied_both += int(np.sum(same & alike)) - len(rows)
+    tied_both //= 2
+    tied_time = together // 2 - tied_both
     pairs = concordant + discordant + tied_risk
     value = (concordant + tied_risk / 2) / pairs if pairs else np.nan
     return HarrellC(
@@ -238,6 +245,46 @@ def harrell_c(
         tied_time=tied_time,
         tied_both=tied_both,
     )
+
+
+def resampled_harrell_c(
+    risk: Num[np.ndarray, " n"],
+    *,
+    time: Num[np.ndarray, " n"],
+    event: Bool[np.ndarray, " n"],
+    weight: Num[np.ndarray, "b n"],
+) -> Float[np.ndarray, " b"]:
+    """Returns `harrell_c` in each resample; NaN where no pair is usable.
+
+    Raises:
+        ValueError: If a risk is NaN, or a time NaN or negative.
+    """
+    t = checked_times(time)
+    if np.isnan(risk).any():
+        raise ValueError("a risk is NaN; leave such rows out and say how many")
+    drawn = np.asarray(weight, float)
+    won, pairs = np.zeros(len(drawn)), np.zeros(len(drawn))
+    for rows in _event_blocks(event):
+        longer = _longer(t, event, rows)
+        share = (risk < risk[rows, None]) + 0.5 * (risk == risk[rows, None])
+        own = drawn[:, rows]
+        won += np.einsum("br,br->b", own, drawn @ (longer * share).T)
+        pairs += np.einsum("br,br->b", own, drawn @ longer.T.astype(float))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return won / pairs
+
+
+def _event_blocks(event: np.ndarray) -> Iterator[np.ndarray]:
+    """Rows with an event, so many at once that their pairs fit into memory."""
+    rows = np.flatnonzero(event)
+    step = max(1, _BLOCK // len(event))
+    for start in range(0, len(rows), step):
+        yield rows[start : start + step]
+
+
+def _longer(t: np.ndarray, event: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Whether each subject (column) outlived each event's (row)."""
+    return (t > t[rows, None]) | ((t == t[rows, None]) & ~event)
 
 
 def checked_times(time: Num[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

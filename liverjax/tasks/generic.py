@@ -22,10 +22,12 @@ class Binary:
         classes: Negative and positive, as the cells of the table name them.
         cutoff: A score from here on is positive; None is 0.5 for probabilities, and no
             class for other scores.
+        cutoff_from: The set that chooses the cut-off by Youden's index; empty is none.
     """
 
     classes: tuple[str, ...] = ("0", "1")
     cutoff: float | None = None
+    cutoff_from: str = ""
 
     name = "binary"
     judged_by = "class"

@@ -38,9 +38,27 @@ SLICES = BINARY + "".join(
 @pytest.mark.parametrize(
     ("task", "text", "sentence"),
     [
-        ("binary", "id,label\na,0\n", "the column 'subject' is missing; columns found"),
+        ("binary", "id,label\na,0\n", "the column 'subject' is missing (is it 'id'?)"),
         ("binary", BINARY + "a,2,0.1\nb,1,0.2\nc,0,0\n", "expected two names"),
-        ("binary", BINARY + "a,yes,0.1\nb,no,0.4\n", "--classes none,cirrhosis"),
+        ("binary", BINARY + "a,yes,0.1\nb,no,0.4\n", "--classes no,yes or yes,no"),
+        ("binary", "PatientID,y_true,y_pred\na,0,1\n", "(is it 'PatientID'?)"),
+        ("binary", "PatientID,y_true,y_pred\na,0,1\n", "(is it 'y_true'?)"),
+        ("binary", "subject,target,y_prob\na,0,1\n", "prob_1 (is it 'y_prob'?)"),
+        (
+            "binary",
+            "subject,target,prob_1\na,0,12\nb,1,93.5\n",
+            "run up to 93.5 (2 of 2 rows are above 1): they look like percentages",
+        ),
+        (
+            "stages",
+            "subject,target,prob_0,prob_1,prob_2\na,0,70,20,10\nb,1,5,80,15\n",
+            "divide them by 100",
+        ),
+        (
+            "binary",
+            BINARY + "".join(f"p{i},{i % 2},n/a\n" for i in range(20)),
+            "and 8 more sentences like these",
+        ),
         ("binary", "subject,target\na,0\n", "nothing is predicted"),
         ("binary", BINARY + "a,0,high\n", "line 2 (subject 'a'): score='high'"),
         ("binary", "subject,target,prob_1\na,0,1.2\n", "outside 0..1"),
@@ -74,6 +92,8 @@ def test_a_mistake_is_answered_by_the_sentence_that_mends_it(
         (("--baselines", "apri"), "mine.csv lacks ast_u_per_l"),
         (("--classes", "a,b,c"), "expected two names"),
         (("--slices", "mean", "--decimal", ";"), "--decimal"),
+        (("--cutoff", "youden:tune"), "0 positive and 0 negative rows of that set"),
+        (("--cutoff", "youden"), "expected a number, or youden:SET"),
     ],
 )
 def test_a_wrong_option_names_what_there_is(tmp_path, words, sentence):
@@ -98,8 +118,57 @@ def test_a_score_that_is_no_probability_only_ranks_until_a_cutoff_is_named(tmp_p
     path.write_text(BINARY + "a,0,1.1\nb,1,3.4\nc,1,1.2\n")
     ranked = read_predictions(path, task=question_of_table(path, name="binary"))
     assert ranked.predicted_class.tolist() == [-1, -1, -1]
-    cut = question_of_table(path, name="binary", cutoff=3.25)
+    cut = question_of_table(path, name="binary", cutoff="3.25")
     assert read_predictions(path, task=cut).predicted_class.tolist() == [0, 1, 0]
+
+
+TWO_SETS = "subject,target,score,set\n" + "".join(
+    f"{name}{i},{target},{score},{name}\n"
+    for name, rows in {
+        "tuning": ((0, 1), (0, 2), (1, 2.5), (0, 3), (1, 4), (1, 5)),
+        "test": ((0, 2), (0, 2.3), (1, 2.2), (1, 3), (1, 9)),
+    }.items()
+    for i, (target, score) in enumerate(rows)
+)
+
+
+def test_a_cutoff_is_chosen_on_one_set_and_used_on_another(tmp_path):
+    """Youden's index has its first largest value, 2/3, between 2 and 2.5."""
+    judge_words(tmp_path, TWO_SETS, "--task", "binary", "--cutoff", "youden:tuning")
+    metrics = read_json(tmp_path / "out" / "metrics.json")
+    chosen = metrics["cutoff"]
+    assert (chosen["set"], chosen["n"], chosen["threshold"]) == ("tuning", 6, 2.25)
+    assert chosen["youden_j"] == pytest.approx(2 / 3)
+    test = metrics["sets"]["test"]
+    assert test["sensitivity"]["estimate"] == pytest.approx(2 / 3)
+    assert test["specificity"]["estimate"] == pytest.approx(1 / 2)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "largest Youden index in the set “tuning” (n = 6)" in page
+    assert main(["--run", str(tmp_path / "out")]) == 0
+    assert read_json(tmp_path / "out" / "metrics.json")["cutoff"] == chosen
+
+
+def test_each_compared_model_has_a_cutoff_of_its_own(tmp_path):
+    other = TWO_SETS.replace(",score,", ",tenfold,")
+    lines = other.splitlines()[1:]
+    rows = [line.split(",") for line in lines]
+    text = BINARY + "".join(f"{s},{t},{10 * float(v)}\n" for s, t, v, _ in rows)
+    (tmp_path / "tenfold.csv").write_text(text)
+    words = ("--task", "binary", "--compare", str(tmp_path / "tenfold.csv"))
+    judge_words(tmp_path, TWO_SETS, *words, "--cutoff", "youden:tuning")
+    metrics = read_json(tmp_path / "out" / "metrics.json")
+    assert metrics["cutoff"]["models"] == {"tenfold": 22.5}
+    assert metrics["models"]["tenfold"]["accuracy_difference"]["estimate"] == 0
+
+
+def test_a_cutoff_in_numbers_is_that_of_the_judged_table_alone(tmp_path):
+    (tmp_path / "other.csv").write_text(BINARY + "a,0,0.2\nb,1,0.9\nc,1,0.4\n")
+    words = ("--task", "binary", "--compare", str(tmp_path / "other.csv"))
+    text = BINARY + "a,0,1.1\nb,1,3.4\nc,1,4.2\n"
+    judge_words(tmp_path, text, *words, "--cutoff", "3.25")
+    metrics = read_json(tmp_path / "out" / "metrics.json")
+    assert metrics["accuracy"]["estimate"] == 1
+    assert metrics["models"]["other"]["accuracy"]["estimate"] == pytest.approx(2 / 3)
 
 
 def slices(tmp_path: pathlib.Path, rule: str):

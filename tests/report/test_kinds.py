@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 import sklearn.metrics
 from sklearn.linear_model import LogisticRegression
 
 from liverjax.cohort.files import read_json
 from liverjax.report.__main__ import main
+from liverjax.report.simple_models import as_good_as
 from tests.report import foreign_tables
 
 
@@ -60,6 +62,28 @@ def test_figures_of_two_classes_are_those_of_scikit_learn(judged):
         assert metrics[name]["low"] < value < metrics[name]["high"]
 
 
+def test_the_area_has_the_interval_that_covers_in_small_cohorts(judged):
+    """DeLong's on the logit scale: the odds are symmetric about the estimate's."""
+    area = judged["binary"][0]["auc"]
+    logit = [scipy.special.logit(area[key]) for key in ("low", "estimate", "high")]
+    assert logit[1] - logit[0] == pytest.approx(logit[2] - logit[1])
+    assert "logit scale" in area["method"]
+
+
+def test_accuracy_is_compared_with_the_commonest_class_row_by_row(judged):
+    metrics, page, _ = judged["binary"]
+    table = foreign_tables.binary()
+    truth, score = np.array(table["target"]), np.array(table["score"])
+    commonest = int(truth.mean() > 0.5)
+    right, constant = (score >= 0.5) == truth, truth == commonest
+    found = metrics["accuracy_gain"]
+    assert found["estimate"] == pytest.approx(right.mean() - constant.mean())
+    only = int(np.sum(right & ~constant)), int(np.sum(~right & constant))
+    law = scipy.stats.binom(sum(only), 0.5)
+    assert found["p"] == pytest.approx(2 * law.cdf(min(only)) - law.pmf(min(only)))
+    assert "Accuracy above the commonest class" in page
+
+
 def test_calibration_is_an_unpenalised_logistic_fit(judged):
     metrics, _, _ = judged["binary"]
     table = foreign_tables.binary()
@@ -86,6 +110,19 @@ def test_models_are_compared_by_paired_tests_with_holm(judged):
     holm = np.maximum.accumulate(np.minimum(1, p * np.arange(len(p), 0, -1)))
     assert np.sort([two for _, two in tests]) == pytest.approx(holm, rel=1e-12)
     assert len(tests) == 7  # six of the model; a baseline without classes has one
+
+
+def test_a_baseline_is_explained_and_named_first_where_it_does_as_well(judged):
+    metrics, page, _ = judged["binary"]
+    gain = metrics["models"]["baseline_fib4"]["auc_difference"]
+    assert "this column as it stands, not fitted" in page
+    assert ("Not shown to do better than a simple" in page) == (gain["low"] <= 0)
+    block = {"auc_difference": gain | {"estimate": 0.01, "low": -0.02, "high": 0.04}}
+    models = {"baseline_fib4": block, "other": block}
+    (sentence,) = as_good_as({"kind": "binary", "models": models})
+    assert "“fib4” (AUC difference 0.01 (−0.02 to 0.04), n = 120)." in sentence
+    block["auc_difference"] = gain | {"estimate": 0.05, "low": 0.01}
+    assert as_good_as({"kind": "binary", "models": models}) == []
 
 
 def test_mcnemar_is_the_exact_binomial_test(judged):
@@ -164,7 +201,7 @@ def test_survival_is_that_of_lifelines(judged):
     test = lifelines.statistics.logrank_test(
         time[high], time[~high], event[high], event[~high]
     )
-    assert metrics["log_rank"]["p"] == pytest.approx(test.p_value, rel=1e-6)
+    assert metrics["log_rank"]["p"] == pytest.approx(test.p_value, rel=1e-8)
     assert (out / "figures" / "survival.svg").exists()
 
 

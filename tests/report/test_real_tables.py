@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from liverjax.cohort.files import read_json
 from liverjax.report.__main__ import main
+from liverjax.stats import survival
 from liverjax.tabular import scores
 from liverjax.tabular.units import ImplausibleValueError
 from tests.report import foreign_tables
@@ -68,7 +69,15 @@ def test_hepatitis_c_records_are_judged_for_cirrhosis(shared, tmp_path):
     assert area == pytest.approx(0.946, abs=5e-4)
     brier = sklearn.metrics.brier_score_loss(truth, probability)
     assert metrics["brier"]["estimate"] == pytest.approx(brier, abs=1e-8)
-    assert metrics["calibration_slope"]["estimate"] == pytest.approx(1, abs=1e-4)
+    logit = np.log(probability / (1 - probability))[:, None]
+    again = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-12)
+    again.fit(logit, truth)
+    for name, value in (
+        ("slope", again.coef_[0, 0]),
+        ("intercept", again.intercept_[0]),
+    ):
+        found = metrics[f"calibration_{name}"]["estimate"]
+        assert found == pytest.approx(value, abs=1e-8), name
     there = np.char.strip(ast) != ""
     gain = sklearn.metrics.roc_auc_score(truth[there], probability[there])
     gain -= sklearn.metrics.roc_auc_score(truth[there], numbers(ast)[there])
@@ -110,9 +119,49 @@ def test_primary_biliary_cholangitis_is_judged_for_survival(shared, tmp_path):
     assert metrics["harrell_c"]["estimate"] == pytest.approx(c, abs=1e-8)
     assert metrics["harrell_c"]["n"] == 418
     assert "figures/survival.svg" in page
+    women = table["sex"] == "f"
+    part = metrics["subgroups"]["sex"]["levels"]["f"]
+    assert (part["n"], part["events"]) == (women.sum(), (dead & women).sum())
+
+
+def test_survival_figures_of_real_records_are_those_of_lifelines(shared, tmp_path):
     lifelines = pytest.importorskip("lifelines")
-    direct = lifelines.utils.concordance_index(time, -albi, dead)
-    assert metrics["harrell_c"]["estimate"] == pytest.approx(direct, abs=1e-8)
+    pandas = pytest.importorskip("pandas")
+    table = columns(shared / "data" / "liver-tabular" / "pbc.csv")
+    time, dead = numbers(table["time"]), table["status"] == "2"
+    bilirubin = numbers(table["bili"])
+    metrics, _ = judged(
+        tmp_path,
+        {
+            "subject": table["id"],
+            "target": table["time"],
+            "event": dead.astype(int),
+            "score": table["bili"],
+        },
+        *("--task", "survival"),
+    )
+    c = lifelines.utils.concordance_index(time, -bilirubin, dead)
+    assert metrics["harrell_c"]["estimate"] == pytest.approx(c, abs=1e-8)
+    high = bilirubin > np.median(bilirubin)
+    test = lifelines.statistics.logrank_test(
+        time[high], time[~high], dead[high], dead[~high]
+    )
+    assert metrics["log_rank"]["estimate"] == pytest.approx(
+        test.test_statistic, rel=1e-8
+    )
+    risk = bilirubin / bilirubin.std(ddof=1)
+    frame = pandas.DataFrame({"time": time, "dead": dead, "risk": risk})
+    fit = lifelines.CoxPHFitter().fit(
+        frame, "time", "dead", fit_options={"precision": 1e-12}
+    )
+    found = metrics["hazard_ratio"]
+    assert found["estimate"] == pytest.approx(np.exp(fit.params_["risk"]), rel=1e-8)
+    ends = np.exp(fit.confidence_intervals_.loc["risk"].to_numpy())
+    assert (found["low"], found["high"]) == pytest.approx(tuple(ends), rel=1e-8)
+    curve = lifelines.KaplanMeierFitter().fit(time[high], dead[high])
+    own = survival.kaplan_meier(time[high], event=dead[high])
+    there = curve.survival_function_at_times(own.time).to_numpy()
+    assert own.survival == pytest.approx(there, abs=1e-8)
 
 
 def test_primary_biliary_cholangitis_is_judged_for_its_stage(shared, tmp_path):
@@ -165,5 +214,10 @@ def test_liver_cancer_records_have_mixed_platelets_and_are_judged(shared, tmp_pa
     )
     area = sklearn.metrics.roc_auc_score(dead, albi)
     assert metrics["auc"]["estimate"] == pytest.approx(area, abs=1e-8)
+    for level, inside in (("m", "1"), ("f", "0")):
+        part = table["Gender"][whole] == inside
+        area = sklearn.metrics.roc_auc_score(dead[part], albi[part])
+        found = metrics["subgroups"]["sex"]["levels"][level]
+        assert found["estimate"] == pytest.approx(area, abs=1e-8)
     assert "no probabilities" in page
     assert "brier" not in metrics

@@ -207,7 +207,7 @@ def diagnostic_2x2(tp, fp, fn, tn, *, conf):
 
 
 def auc_delong_ci(y, score, *, conf):
-    found = roc.auc(floats(score), positive=positive(y), conf=conf)
+    found = roc.auc(floats(score), positive=positive(y), method="delong", conf=conf)
     return {
         "auc": found.estimate,
         "var": found.se**2,

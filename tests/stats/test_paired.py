@@ -16,6 +16,7 @@ from liverjax.stats.paired import (
 )
 from liverjax.stats.predictive_values import (
     compare_predictive_values,
+    compare_predictive_values_clustered,
     relative_predictive_values,
 )
 
@@ -117,3 +118,46 @@ def test_missing_p_values_are_not_counted():
     assert len(adjust(np.zeros(0))) == 0
     with pytest.raises(ValueError, match="not in"):
         adjust(np.array([1.2]))
+
+
+def calls(n: int = 80) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(2)
+    positive = rng.random(n) < 0.5
+    first = np.where(rng.random(n) < 0.8, positive, ~positive)
+    return first, np.where(rng.random(n) < 0.7, positive, ~positive), positive
+
+
+def test_predictive_values_over_subjects_of_one_row_are_leisenrings():
+    first, second, positive = calls()
+    diseased, others = paired_calls(first, second=second, positive=positive)
+    plain = compare_predictive_values(diseased, nondiseased=others, method="leisenring")
+    clustered = compare_predictive_values_clustered(
+        first, second=second, positive=positive, subject=np.arange(80)
+    )
+    for one, two in zip(plain, clustered, strict=True):
+        assert two.estimate == pytest.approx(one.estimate, abs=1e-12)
+        assert two.statistic == pytest.approx(one.statistic, rel=1e-10)
+        assert two.low < two.estimate < two.high
+
+
+def test_rows_twice_change_nothing_in_predictive_values_over_subjects():
+    first, second, positive = calls()
+    twice = np.repeat(np.arange(80), 2)
+    once, doubled = (
+        compare_predictive_values_clustered(
+            first[rows], second=second[rows], positive=positive[rows], subject=rows
+        )
+        for rows in (np.arange(80), twice)
+    )
+    for one, two in zip(once, doubled, strict=True):
+        assert two.p == pytest.approx(one.p, rel=1e-10)
+        assert two.low == pytest.approx(one.low, rel=1e-10)
+
+
+def test_nobody_called_positive_has_no_predictive_value_over_subjects():
+    _, second, positive = calls()
+    found = compare_predictive_values_clustered(
+        np.zeros(80, bool), second=second, positive=positive, subject=np.arange(80)
+    )
+    assert np.isnan(found[0].estimate)
+    assert np.isfinite(found[1].p)

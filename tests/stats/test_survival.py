@@ -3,8 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from liverjax.stats import survival
 from liverjax.stats.cox import cox
-from liverjax.stats.survival import harrell_c, kaplan_meier, log_rank
+from liverjax.stats.resampling import index_weights
+from liverjax.stats.survival import (
+    harrell_c,
+    kaplan_meier,
+    log_rank,
+    resampled_harrell_c,
+)
 
 
 def test_kaplan_meier_by_hand():
@@ -77,3 +84,35 @@ def test_a_column_that_orders_all_events_has_no_coefficient():
         cox(time, event=np.ones(20, bool), columns={"x": np.ones(20)})
     with pytest.raises(ValueError, match="no event"):
         cox(time, event=np.zeros(20, bool), columns={"x": time})
+
+
+def follow_up(n: int = 90) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Risks and times with ties, and which ended in the event."""
+    rng = np.random.default_rng(4)
+    risk = np.round(rng.normal(size=n), 1)
+    time = np.ceil(12 * rng.exponential(np.exp(-risk)))
+    return risk, time, rng.random(n) < 0.6
+
+
+def test_a_resampled_c_is_that_of_its_rows():
+    risk, time, event = follow_up()
+    index = np.random.default_rng(0).integers(90, size=(12, 90))
+    draws = resampled_harrell_c(
+        risk, time=time, event=event, weight=index_weights(index, n=90)
+    )
+    direct = [harrell_c(risk[i], time=time[i], event=event[i]).estimate for i in index]
+    assert draws == pytest.approx(direct, abs=1e-12)
+
+
+def test_pairs_are_counted_once_in_blocks_of_any_size(monkeypatch):
+    risk, time, event = follow_up()
+    whole = harrell_c(risk, time=time, event=event)
+    monkeypatch.setattr(survival, "_BLOCK", 300)
+    assert harrell_c(risk, time=time, event=event) == whole
+    earlier = (time[:, None] < time) | ((time[:, None] == time) & ~event)
+    usable = earlier & event[:, None]
+    assert whole.concordant == np.sum(usable & (risk[:, None] > risk))
+    assert whole.discordant == np.sum(usable & (risk[:, None] < risk))
+    both = np.triu(event[:, None] & event & (time[:, None] == time), k=1)
+    assert whole.tied_both == np.sum(both & (risk[:, None] == risk))
+    assert whole.tied_time == np.sum(both & (risk[:, None] != risk))

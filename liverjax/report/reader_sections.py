@@ -1,0 +1,89 @@
+"""The page's part on readers: with and without the model, and together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from liverjax.report import figures, markup
+from liverjax.report.markup import Section
+from liverjax.report.run import RunFolder
+
+_WAYS = {"without": "Without the model", "with": "With the model"}
+
+
+def readers(run: RunFolder) -> Section:
+    """Returns each reader's area, the mean of all, and the gain by the model."""
+    found = run.metrics.get("readers")
+    if not found:
+        return Section("readers", "", "")
+    ways = found["ways"]
+    header = ["Reader", *(f"{_WAYS[way]}: AUC (interval)" for way in ways)]
+    if len(ways) == 2:
+        header += ["Gain (interval)", "p"]
+    rows = [
+        _row(markup.text(name), block, block, ways)
+        for name, block in found["readers"].items()
+    ]
+    rows.append(_row("Mean", found["mean"], found, ways))
+    rest = len(header) - 2
+    rows.append(
+        ("The model alone", markup.estimate(found["model"], decimals=3), *[""] * rest)
+    )
+    whole = found.get("difference") or found["mean"][ways[0]]
+    caption = (
+        f"{found['examinations']} examinations that every reader read in every way; "
+        f"{found['left_out']} others are left out. Single readers: DeLong's test. "
+        f"Mean: {markup.text(whole['method'])}."
+    )
+    return markup.section(
+        "readers",
+        "Readers",
+        _forest(run, found),
+        markup.table(header, rows, caption=caption),
+        _kappas(found["agreement"]),
+        source=f"metrics.json (readers), made of {found['file']}",
+    )
+
+
+def _row(
+    label: str, areas: Mapping[str, Any], gain: Mapping[str, Any], ways: list[str]
+) -> tuple[str, ...]:
+    cells = [label, *(markup.estimate(areas[way], decimals=3) for way in ways)]
+    if len(ways) == 2:
+        difference = gain["difference"]
+        cells += [
+            markup.estimate(difference, decimals=3),
+            markup.p_value(difference["p"]),
+        ]
+    return tuple(cells)
+
+
+def _forest(run: RunFolder, found: Mapping[str, Any]) -> str:
+    blocks = {**found["readers"], "mean of readers": found["mean"]}
+    rows = [
+        figures.interval(f"{name}, {way} the model", block[way])
+        for name, block in blocks.items()
+        for way in found["ways"]
+    ]
+    rows.append(figures.interval("the model alone", found["model"]))
+    svg = figures.save(
+        figures.forest(rows, label="AUC (95 % interval)", lines={}),
+        run.path / "figures",
+        name="readers",
+    )
+    return markup.figure(
+        svg,
+        kind="svg+xml",
+        alt="Area under the ROC curve of each reader, of their mean, and of the model",
+        caption="Readers with and without the model. figures/readers.svg",
+    )
+
+
+def _kappas(agreement: Mapping[str, Any]) -> str:
+    sentences = [
+        f"{_WAYS[way]} the readers' calls agree with a Fleiss kappa of "
+        f"{markup.estimate(metric, decimals=2)} (n = {metric['n']})."
+        for way, metric in agreement.items()
+    ]
+    return f"<p>{' '.join(sentences)}</p>" if sentences else ""
