@@ -33,6 +33,12 @@ class Region:
     intensity: Bool[np.ndarray, "d h w"]
     spacing_mm: Spacing
 
+    def within(self, box: tuple[slice, slice, slice]) -> Region:
+        """Returns the part of it in a box."""
+        return Region(
+            self.image[box], self.morphology[box], self.intensity[box], self.spacing_mm
+        )
+
 
 def make_region(
     image: Float[np.ndarray, "d h w"],

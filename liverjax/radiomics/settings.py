@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from liverjax.errors import InputError
+from liverjax.radiomics.filters import Filter
 
 FAMILIES = (
     "morphology",
@@ -55,6 +56,9 @@ class Settings:
             this standard deviation first.
         energy_shift: With ``pyradiomics``: its ``voxelArrayShift``.
         min_voxels: A smaller region is refused.
+        filter: Turns the prepared image into a response map, whose features end in the
+            filter's ``suffix``. Masks are those of the image. The shape stays what it
+            was: ``morphology`` is left out.
 
     Raises:
         InputError: For values that exclude each other or are out of range.
@@ -78,6 +82,7 @@ class Settings:
     normalise_scale: Number | None = None
     energy_shift: Number = 0
     min_voxels: int = 1
+    filter: Filter | None = None
 
     def __post_init__(self) -> None:
         _names("aggregation", self.aggregation, AGGREGATIONS)
@@ -96,6 +101,11 @@ class Settings:
         if not 0 < self.mask_threshold <= 1:
             raise InputError(
                 f"settings: mask_threshold is {self.mask_threshold}; expected (0, 1]"
+            )
+        if self.filter is not None and self.preset == "pyradiomics":
+            raise InputError(
+                "settings: filter gives the standard's response maps, under the "
+                "standard's tags; preset must be ibsi"
             )
         for value in self.new_spacing_mm or ():
             if value is not None and value <= 0:
