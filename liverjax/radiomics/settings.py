@@ -32,10 +32,13 @@ class Settings:
     Attributes:
         new_spacing_mm: Voxel size (d, h, w) after interpolation; a None in it keeps
             that axis, None altogether interpolates nothing.
-        interpolation: Of the image: ``nearest``, ``linear`` or ``cubic`` (spline).
-        mask_interpolation: Of the mask, which is then cut at ``mask_threshold``.
+        interpolation: Of the image: ``nearest``, ``linear`` or ``cubic`` (spline; what
+            PyRadiomics does by default).
+        mask_interpolation: Of the mask, which is then cut at ``mask_threshold``. (With
+            ``pyradiomics`` always the nearest voxel.)
         mask_threshold: Partial volume from which a voxel is inside, in (0, 1].
-        round_intensities: Round to whole numbers after interpolation, as CT asks.
+        round_intensities: Round to whole numbers after interpolation, as CT asks. With
+            ``pyradiomics``: cut towards zero, as it does to images of an integer type.
         intensity_range: Voxels outside (low, high), both inclusive, leave the intensity
             mask; the morphological mask keeps them. None in it leaves an end open.
         outlier_sigma: Voxels further than so many standard deviations from the mean
