@@ -151,6 +151,10 @@ def read_settings(path: pathlib.Path | None, *, by_slice: bool) -> Settings:
     values = {n: tuple(v) if isinstance(v, list) else v for n, v in given.items()}
     if isinstance(values.get("filter"), dict):
         values["filter"] = read_filter(values["filter"])
+        if by_slice and not values["filter"].planar:
+            raise InputError(
+                f"{path}: a slice has no depth to filter; set planar to true"
+            )
     return Settings(**base | values)
 
 

@@ -87,3 +87,10 @@ def test_a_filter_in_the_settings_gives_the_response_map_s_features(study):
     status, rows = run(study, f"--settings={path}")
     assert status == 0
     assert abs(float(rows[0]["stat_mean_log_s2_2D"])) < 5
+
+
+def test_a_volumetric_filter_of_slices_is_refused(study):
+    path = study / "settings.json"
+    files.write_json(path, {"filter": {"kind": "log", "sigma_mm": 2}})
+    with pytest.raises(InputError, match="set planar to true"):
+        run(study, f"--settings={path}", "--by-slice")

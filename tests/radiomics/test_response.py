@@ -95,6 +95,7 @@ def read(path):
     return np.asarray(image.dataobj).T.astype(float), spacing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAPS)
 def test_the_standard_s_response_map_is_met(name, shared):
     folder = shared / "data" / "ibsi"
