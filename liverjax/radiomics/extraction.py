@@ -77,8 +77,8 @@ def response_features(
     reach = reach_px(filter, spacing_mm=region.spacing_mm)
     if reach is not None:
         peaks = margin_px(intensity.PEAK_RADIUS_MM, spacing_mm=region.spacing_mm)
-        margin = tuple(a + b for a, b in zip(reach, peaks, strict=True))
-        region = region.within(crop(region.morphology, margin=margin))
+        d, h, w = (a + b for a, b in zip(reach, peaks, strict=True))
+        region = region.within(crop(region.morphology, margin=(d, h, w)))
     image = response_map(region.image, spacing_mm=region.spacing_mm, filter=filter)
     bins = settings.ivh_bin_number
     if bins is None and settings.ivh_bin_width is None:

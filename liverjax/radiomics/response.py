@@ -14,7 +14,8 @@ from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float
-from scipy import fft, ndimage
+from scipy import ndimage
+from scipy.fft import next_fast_len
 
 import liverjax.radiomics.filters as filters
 import liverjax.radiomics.kernels as kernels
@@ -232,17 +233,17 @@ def _gabor_planes(
     sigma, wave = filter.sigma_mm / side_mm, filter.wavelength_mm / side_mm
     reach = kernels.gabor_reach(sigma, gamma=filter.gamma)
     h, w = image.shape[1:]
-    size = tuple(fft.next_fast_len(n + 2 * reach) for n in (h, w))
-    mode = MODES[filter.boundary][1]
+    size = [next_fast_len(n + 2 * reach) for n in (h, w)]
     for_all = [(0, 0), (reach, reach), (reach, reach)]
-    spectrum = fft.fft2(np.pad(image, for_all, mode=mode), size)
+    padded = np.pad(image, for_all, mode=MODES[filter.boundary][1])
+    spectrum = np.fft.fft2(padded, size)
     for theta in filter.angles_rad:
         kernel = kernels.gabor(
             sigma, wavelength_px=wave, gamma=filter.gamma, theta_rad=theta
         )
         centred = np.zeros(size, complex)
         centred[: len(kernel), : len(kernel)] = kernel
-        made = fft.ifft2(spectrum * fft.fft2(centred))
+        made = np.fft.ifft2(spectrum * np.fft.fft2(centred))
         yield np.abs(made[:, 2 * reach : 2 * reach + h, 2 * reach : 2 * reach + w])
 
 
@@ -252,10 +253,10 @@ def _simoncelli(image: Image, *, filter: filters.Simoncelli) -> Image:
         shape = [1, 1, 1]
         shape[axis] = image.shape[axis]
         # The reference maps have both ends at the Nyquist frequency.
-        nu = fft.ifftshift(np.linspace(-1, 1, image.shape[axis]))
+        nu = np.fft.ifftshift(np.linspace(-1, 1, image.shape[axis]))
         square = square + (nu**2).reshape(shape)
     nu = np.sqrt(square) * 2 ** (filter.level - 1)
     inside = (nu > 0.25) & (nu <= 1)
     weight = np.zeros(nu.shape)
     weight[inside] = np.cos(math.pi / 2 * np.log2(2 * nu[inside]))
-    return fft.ifftn(fft.fftn(image, axes=axes) * weight, axes=axes).real
+    return np.fft.ifftn(np.fft.fftn(image, axes=axes) * weight, axes=axes).real
