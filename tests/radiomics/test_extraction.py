@@ -167,7 +167,7 @@ def test_a_slice_s_contour_is_that_of_its_pixels():
     assert found["original_shape2D_PixelSurface"] == 30
 
 
-def test_one_voxel_has_voxels_on_the_new_grid_or_a_clear_error(ball):
+def test_one_voxel_that_a_coarser_grid_misses_is_a_clear_error(ball):
     image, mask = ball
     one = np.zeros(mask.shape, bool)
     one[6, 7, 8] = True
