@@ -29,6 +29,7 @@ from liverjax.errors import InputError, run_command
 from liverjax.imaging import masks, volumes, workers
 from liverjax.imaging.findings import ExaminationError
 from liverjax.radiomics.extraction import extract
+from liverjax.radiomics.filters import read_filter
 from liverjax.radiomics.region import Spacing
 from liverjax.radiomics.settings import Settings
 
@@ -133,7 +134,8 @@ def read_settings(path: pathlib.Path | None, *, by_slice: bool) -> Settings:
     """Returns the settings in a JSON file, or the defaults.
 
     Slices are measured with the planar aggregations, and regions of fewer than 64
-    voxels are refused, unless the file says otherwise.
+    voxels are refused, unless the file says otherwise. ``filter`` is a table of its
+    ``kind`` and fields (`liverjax.radiomics.filters`).
 
     Raises:
         InputError: For a field that `Settings` does not have, or a value it refuses.
@@ -147,6 +149,12 @@ def read_settings(path: pathlib.Path | None, *, by_slice: bool) -> Settings:
     if by_slice:
         base["aggregation"] = ("2D_avg", "2D_comb")
     values = {n: tuple(v) if isinstance(v, list) else v for n, v in given.items()}
+    if isinstance(values.get("filter"), dict):
+        values["filter"] = read_filter(values["filter"])
+        if by_slice and not values["filter"].planar:
+            raise InputError(
+                f"{path}: a slice has no depth to filter; set planar to true"
+            )
     return Settings(**base | values)
 
 

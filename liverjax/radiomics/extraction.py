@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from jaxtyping import Bool, Int, Num
 
@@ -9,8 +11,17 @@ import liverjax.radiomics.intensity as intensity
 import liverjax.radiomics.matrices as matrices
 import liverjax.radiomics.pyradiomics as pyradiomics
 import liverjax.radiomics.texture as texture
+from liverjax.radiomics.filters import Filter
 from liverjax.radiomics.morphology import morphology_features
-from liverjax.radiomics.region import Region, Spacing, crop, discretise, make_region
+from liverjax.radiomics.region import (
+    Region,
+    Spacing,
+    crop,
+    discretise,
+    make_region,
+    margin_px,
+)
+from liverjax.radiomics.response import reach_px, response_map
 from liverjax.radiomics.settings import Settings
 
 TEXTURES = {"glcm", "glrlm", "glszm", "gldzm", "ngtdm", "ngldm"}
@@ -25,7 +36,8 @@ def extract(
 ) -> dict[str, float]:
     """Returns the features of a region by the standard's tags.
 
-    A tag of a texture ends in how its matrices were merged (``cm_contrast_3D_avg``).
+    A tag of a texture ends in how its matrices were merged (``cm_contrast_3D_avg``),
+    every tag of a response map in its filter (``stat_mean_log_s1.5_3D``).
     A feature that a region does not have (the correlation of one voxel) is NaN.
 
     Args:
@@ -48,6 +60,36 @@ def extract(
     region = make_region(image, mask=mask, spacing_mm=spacing_mm, settings=settings)
     if settings.preset == "pyradiomics":
         return pyradiomics.features(region, settings=settings)
+    if settings.filter is None:
+        return region_features(region, settings=settings)
+    made = response_features(region, filter=settings.filter, settings=settings)
+    return {f"{name}_{settings.filter.suffix}": value for name, value in made.items()}
+
+
+def response_features(
+    region: Region, *, filter: Filter, settings: Settings
+) -> dict[str, float]:
+    """Returns the features of a region's response map.
+
+    Its range has nothing to do with the image's: bins of a fixed width begin at its
+    minimum, and its volume histogram has 1000 levels where none are asked for.
+    """
+    reach = reach_px(filter, spacing_mm=region.spacing_mm)
+    if reach is not None:
+        peaks = margin_px(intensity.PEAK_RADIUS_MM, spacing_mm=region.spacing_mm)
+        d, h, w = (a + b for a, b in zip(reach, peaks, strict=True))
+        region = region.within(crop(region.morphology, margin=(d, h, w)))
+    image = response_map(region.image, spacing_mm=region.spacing_mm, filter=filter)
+    bins = settings.ivh_bin_number
+    if bins is None and settings.ivh_bin_width is None:
+        bins = 1000
+    settings = dataclasses.replace(
+        settings,
+        intensity_range=None,
+        ivh_bin_number=bins,
+        families=tuple(f for f in settings.families if f != "morphology"),
+    )
+    region = dataclasses.replace(region, image=image)
     return region_features(region, settings=settings)
 
 
@@ -64,12 +106,7 @@ def region_features(region: Region, *, settings: Settings) -> dict[str, float]:
         made |= _volume_histogram(region, settings=settings)
     low = settings.intensity_range[0] if settings.intensity_range else None
     box = crop(region.morphology)
-    cropped = Region(
-        region.image[box],
-        region.morphology[box],
-        region.intensity[box],
-        region.spacing_mm,
-    )
+    cropped = region.within(box)
     if wanted & (TEXTURES | {"histogram"}):
         levels = discretise(
             cropped,

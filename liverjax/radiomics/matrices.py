@@ -183,7 +183,7 @@ def neighbourhood(grid: Grid, *, distance: int) -> Neighbourhood:
 
 def tally(matrix: Flat, *, i: Flat, j: Flat, voxels: Float[np.ndarray, "m"]) -> Counts:
     """Returns the counts of equal (matrix, level, j) by sorting."""
-    wide, high = int(j.max()) + 1, int(i.max()) + 1
+    wide, high = int(j.max(initial=0)) + 1, int(i.max(initial=0)) + 1
     keys, count = np.unique((matrix * high + i) * wide + j, return_counts=True)
     rest, column = np.divmod(keys, wide)
     group, row = np.divmod(rest, high)

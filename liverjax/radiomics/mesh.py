@@ -82,8 +82,19 @@ class Mesh:
     vertices: Float[np.ndarray, "v 3"]
 
 
-def make_mesh(mask: Bool[np.ndarray, "d h w"], *, spacing_mm: Spacing) -> Mesh:
+def make_mesh(
+    mask: Bool[np.ndarray, "d h w"], *, spacing_mm: Spacing, from_corner: bool = False
+) -> Mesh:
     """Returns the surface of a mask; beyond the array is outside.
+
+    Where two cubes meet in an ambiguous face the classic table leaves it open, and the
+    volume depends on the point that it is summed from.
+
+    Args:
+        mask: The region.
+        spacing_mm: Voxel size.
+        from_corner: Sum it from the voxel before the array's first, as PyRadiomics
+            does, not from the surface's middle.
 
     Reference:
         Lorensen and Cline, Marching cubes, SIGGRAPH 1987.
@@ -104,7 +115,7 @@ def make_mesh(mask: Bool[np.ndarray, "d h w"], *, spacing_mm: Spacing) -> Mesh:
     scale = np.array(spacing_mm) / 2
     corners = (halves - 2) * scale
     a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
-    middle = corners.mean(axis=(0, 1))
+    middle = -np.array(spacing_mm) if from_corner else corners.mean(axis=(0, 1))
     volume = np.einsum("ni,ni->", a - middle, np.cross(b - middle, c - middle)) / 6
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2
     sizes = np.array(padded.shape) * 2

@@ -18,7 +18,7 @@ from liverjax.radiomics.intensity import statistics
 from liverjax.radiomics.mesh import make_mesh
 from liverjax.radiomics.morphology import hull_points, principal_axes
 from liverjax.radiomics.region import Region, Spacing, crop
-from liverjax.radiomics.settings import Settings
+from liverjax.radiomics.settings import Number, Settings
 
 COOCCURRENCE = {
     "Autocorrelation": "auto_corr",
@@ -100,7 +100,8 @@ def features(region: Region, *, settings: Settings) -> dict[str, float]:
     """Returns the features under the package's names (``original_glcm_Contrast``).
 
     ``aggregation`` chooses among ``3D_avg`` (its default), ``3D_comb`` (its
-    ``no_weighting``) and ``2_5D_avg`` (its ``force2D``).
+    ``no_weighting``) and ``2_5D_avg`` (its ``force2D``). A region of one slice also has
+    its ``shape2D``.
 
     Reference:
         van Griethuysen et al., Cancer Research 2017;77:e104-e107.
@@ -116,6 +117,9 @@ def features(region: Region, *, settings: Settings) -> dict[str, float]:
     made = {}
     if "morphology" in wanted:
         made |= _named("shape", shape(region.morphology, spacing_mm=region.spacing_mm))
+        if len(region.morphology) == 1:
+            flat, sides = region.morphology[0], region.spacing_mm[1:]
+            made |= _named("shape2D", shape_in_plane(flat, spacing_mm=sides))
     if "statistics" in wanted:
         made |= _named("firstorder", _first_order(region, levels, settings=settings))
     planar = not settings.aggregation[0].startswith("3D")
@@ -251,7 +255,7 @@ def shape(mask: Bool[np.ndarray, "d h w"], *, spacing_mm: Spacing) -> dict[str, 
     Its axes come from the voxels' population covariance, the standard's from the
     sample's.
     """
-    mesh = make_mesh(mask, spacing_mm=spacing_mm)
+    mesh = make_mesh(mask, spacing_mm=spacing_mm, from_corner=True)
     points = np.argwhere(mask) * np.array(spacing_mm)
     major, minor, least = principal_axes(points, sample=False)
     volume, area = mesh.volume_mm3, mesh.area_mm2
@@ -286,3 +290,44 @@ def _flat_diameter(vertices: np.ndarray, *, axis: int) -> float:
             plane = hull_points(plane)
         largest = max(largest, float(distance.pdist(plane).max()))
     return largest
+
+
+def shape_in_plane(
+    mask: Bool[np.ndarray, "h w"], *, spacing_mm: tuple[Number, Number]
+) -> dict[str, float]:
+    """Returns the package's ``shape2D`` features of one slice, without prefix.
+
+    The contour is cut halfway between pixels; pixels that touch at a corner are apart.
+    """
+    padded = np.pad(mask, 1).astype(np.int64)
+    a, b = padded[:-1, :-1], padded[:-1, 1:]
+    d, c = padded[1:, :-1], padded[1:, 1:]
+    number, diagonal = a + b + c + d, (a == c) & (b == d) & (a != b)
+    pair = (number == 2) & ~diagonal
+    h, w = spacing_mm
+    corners = np.count_nonzero(number % 2) + 2 * np.count_nonzero(diagonal)
+    along_w = np.count_nonzero(pair & (a == b))
+    along_h = np.count_nonzero(pair & (a != b))
+    perimeter = corners * math.hypot(h, w) / 2 + along_w * w + along_h * h
+    # Of each square of four pixels' centres, cut off at the middles of its sides.
+    eighths = np.array([0, 1, 4, 7, 8])[number] - 2 * diagonal
+    surface = float(eighths.sum()) / 8 * h * w
+    points = np.argwhere(mask) * np.array(spacing_mm)
+    spread = np.linalg.eigvalsh(np.cov(points, rowvar=False, bias=True))
+    minor, major = (4 * math.sqrt(value) for value in np.maximum(spread, 0))
+    ends = [
+        (np.argwhere(np.diff(padded, axis=axis)) + np.eye(2)[axis] / 2) * (h, w)
+        for axis in (0, 1)
+    ]
+    outer = hull_points(np.concatenate(ends))
+    return {
+        "MeshSurface": surface,
+        "PixelSurface": len(points) * h * w,
+        "Perimeter": perimeter,
+        "PerimeterSurfaceRatio": perimeter / surface,
+        "Sphericity": 2 * math.sqrt(math.pi * surface) / perimeter,
+        "MaximumDiameter": float(distance.pdist(outer).max()),
+        "MajorAxisLength": major,
+        "MinorAxisLength": minor,
+        "Elongation": minor / major if major else math.nan,
+    }

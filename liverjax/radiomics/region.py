@@ -33,6 +33,12 @@ class Region:
     intensity: Bool[np.ndarray, "d h w"]
     spacing_mm: Spacing
 
+    def within(self, box: tuple[slice, slice, slice]) -> Region:
+        """Returns the part of it in a box."""
+        return Region(
+            self.image[box], self.morphology[box], self.intensity[box], self.spacing_mm
+        )
+
 
 def make_region(
     image: Float[np.ndarray, "d h w"],
@@ -64,18 +70,27 @@ def make_region(
             old if new is None else float(new)
             for old, new in zip(spacing_mm, settings.new_spacing_mm, strict=True)
         )
-        image = resample(
-            image, old_mm=spacing_mm, new_mm=wanted, kind=settings.interpolation
-        )
-        part = resample(
-            mask.astype(float),
-            old_mm=spacing_mm,
-            new_mm=wanted,
-            kind=settings.mask_interpolation,
-        )
-        mask, spacing_mm = part >= settings.mask_threshold - ROUNDING, wanted
+        if settings.preset == "pyradiomics":
+            image, mask, spacing_mm = resample_from_corner(
+                image,
+                mask=mask,
+                old_mm=spacing_mm,
+                new_mm=wanted,
+                kind=settings.interpolation,
+            )
+        else:
+            image = resample(
+                image, old_mm=spacing_mm, new_mm=wanted, kind=settings.interpolation
+            )
+            part = resample(
+                mask.astype(float),
+                old_mm=spacing_mm,
+                new_mm=wanted,
+                kind=settings.mask_interpolation,
+            )
+            mask, spacing_mm = part >= settings.mask_threshold - ROUNDING, wanted
     if settings.round_intensities:
-        image = np.rint(image)
+        image = np.trunc(image) if settings.preset == "pyradiomics" else np.rint(image)
     inside = resegment(image, mask=mask, settings=settings)
     count = int(inside.sum())
     if count < settings.min_voxels or not count:
@@ -109,6 +124,51 @@ def resample(
         order=INTERPOLATIONS[kind],
         mode="nearest",
     )
+
+
+def resample_from_corner(
+    image: Float[np.ndarray, "d h w"],
+    *,
+    mask: Bool[np.ndarray, "d h w"],
+    old_mm: Spacing,
+    new_mm: Spacing,
+    kind: str,
+) -> tuple[Float[np.ndarray, "a b c"], Bool[np.ndarray, "a b c"], Spacing]:
+    """Returns image, mask and voxel size on PyRadiomics' grid, around the mask alone.
+
+    The grids share the first voxel's outer corner; the mask takes its nearest voxel; an
+    axis along which the region is one voxel thick stays as it is.
+
+    Reference:
+        van Griethuysen et al., Cancer Research 2017;77:e104-e107, and the package's
+        documentation of resampling.
+    """
+    steps, starts, places, size = [], [], [], []
+    spacing = list(new_mm)
+    for axis, side in enumerate(crop(mask)):
+        length = image.shape[axis]
+        if side.stop - side.start == 1:
+            spacing[axis] = old_mm[axis]
+        step = spacing[axis] / old_mm[axis]
+        low = max(math.floor((side.start - 0.5) / step), 0)
+        high = min(math.ceil((side.stop - 0.5) / step), math.ceil(length / step) - 1)
+        where = (np.arange(low, high + 1) + 0.5) * step - 0.5
+        nearest = np.floor(where + 0.5).astype(int)
+        # The last voxel's centre may lie beyond the image.
+        where, nearest = where[nearest < length], nearest[nearest < length]
+        steps.append(step)
+        starts.append(float(where[0]))
+        places.append(nearest)
+        size.append(len(where))
+    made = ndimage.affine_transform(
+        image,
+        np.array(steps),
+        offset=starts,
+        output_shape=tuple(size),
+        order=INTERPOLATIONS[kind],
+        mode="mirror",
+    )
+    return made, mask[np.ix_(*places)], (spacing[0], spacing[1], spacing[2])
 
 
 def resegment(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from liverjax.errors import InputError
+from liverjax.radiomics.filters import Filter
 
 FAMILIES = (
     "morphology",
@@ -31,10 +32,13 @@ class Settings:
     Attributes:
         new_spacing_mm: Voxel size (d, h, w) after interpolation; a None in it keeps
             that axis, None altogether interpolates nothing.
-        interpolation: Of the image: ``nearest``, ``linear`` or ``cubic`` (spline).
-        mask_interpolation: Of the mask, which is then cut at ``mask_threshold``.
+        interpolation: Of the image: ``nearest``, ``linear`` or ``cubic`` (spline; what
+            PyRadiomics does by default).
+        mask_interpolation: Of the mask, which is then cut at ``mask_threshold``. (With
+            ``pyradiomics`` always the nearest voxel.)
         mask_threshold: Partial volume from which a voxel is inside, in (0, 1].
-        round_intensities: Round to whole numbers after interpolation, as CT asks.
+        round_intensities: Round to whole numbers after interpolation, as CT asks. With
+            ``pyradiomics``: cut towards zero, as it does to images of an integer type.
         intensity_range: Voxels outside (low, high), both inclusive, leave the intensity
             mask; the morphological mask keeps them. None in it leaves an end open.
         outlier_sigma: Voxels further than so many standard deviations from the mean
@@ -55,6 +59,9 @@ class Settings:
             this standard deviation first.
         energy_shift: With ``pyradiomics``: its ``voxelArrayShift``.
         min_voxels: A smaller region is refused.
+        filter: Turns the prepared image into a response map, whose features end in the
+            filter's ``suffix``. Masks are those of the image. The shape stays what it
+            was: ``morphology`` is left out.
 
     Raises:
         InputError: For values that exclude each other or are out of range.
@@ -78,6 +85,7 @@ class Settings:
     normalise_scale: Number | None = None
     energy_shift: Number = 0
     min_voxels: int = 1
+    filter: Filter | None = None
 
     def __post_init__(self) -> None:
         _names("aggregation", self.aggregation, AGGREGATIONS)
@@ -96,6 +104,11 @@ class Settings:
         if not 0 < self.mask_threshold <= 1:
             raise InputError(
                 f"settings: mask_threshold is {self.mask_threshold}; expected (0, 1]"
+            )
+        if self.filter is not None and self.preset == "pyradiomics":
+            raise InputError(
+                "settings: filter gives the standard's response maps, under the "
+                "standard's tags; preset must be ibsi"
             )
         for value in self.new_spacing_mm or ():
             if value is not None and value <= 0:

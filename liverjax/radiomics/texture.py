@@ -122,7 +122,7 @@ def size_features(counts: Counts, *, family: str) -> Values:
         return np.bincount(m, share * weight, size)
 
     def uneven(column: np.ndarray) -> np.ndarray:
-        width = int(column.max()) + 1
+        width = int(column.max(initial=0)) + 1
         keys, place = np.unique(m * width + column, return_inverse=True)
         return np.bincount(keys // width, np.bincount(place, n) ** 2, size)
 
@@ -160,6 +160,8 @@ def difference_features(
 ) -> Values:
     """Returns the five features of neighbourhood grey tone difference matrices.
 
+    NaN for a matrix without neighbours.
+
     Args:
         number: Voxels of each level that have a neighbour.
         total: Sum of their distances from their neighbours' mean.
@@ -167,9 +169,11 @@ def difference_features(
     Reference:
         Image Biomarker Standardisation Initiative, manual, section 3.10.
     """
-    rows = [_difference(n, s) for n, s in zip(number, total, strict=True) if n.any()]
-    if not rows:
-        rows = [dict.fromkeys(DIFFERENCE, np.nan)]
+    none = dict.fromkeys(DIFFERENCE, np.nan)
+    rows = [
+        _difference(n, s) if n.any() else none
+        for n, s in zip(number, total, strict=True)
+    ]
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 

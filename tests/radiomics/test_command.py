@@ -78,3 +78,19 @@ def test_an_unknown_setting_is_refused(study):
     files.write_json(path, {"bins": 3})
     with pytest.raises(InputError, match="unknown \\['bins'\\]"):
         run(study, f"--settings={path}")
+
+
+def test_a_filter_in_the_settings_gives_the_response_map_s_features(study):
+    path = study / "settings.json"
+    filter = {"kind": "log", "sigma_mm": 2, "planar": True}
+    files.write_json(path, {"filter": filter, "families": ["statistics"]})
+    status, rows = run(study, f"--settings={path}")
+    assert status == 0
+    assert abs(float(rows[0]["stat_mean_log_s2_2D"])) < 5
+
+
+def test_a_volumetric_filter_of_slices_is_refused(study):
+    path = study / "settings.json"
+    files.write_json(path, {"filter": {"kind": "log", "sigma_mm": 2}})
+    with pytest.raises(InputError, match="set planar to true"):
+        run(study, f"--settings={path}", "--by-slice")

@@ -81,6 +81,101 @@ def test_a_grey_level_shift_changes_no_texture_under_a_fixed_bin_number(ball):
     close(one, two, names)
 
 
+PLANAR = Settings(bin_number=8, aggregation=ibsi.PLANAR)
+PACKAGE = Settings(preset="pyradiomics", aggregation=("3D_avg",))
+
+
+@pytest.mark.parametrize("settings", [PLANAR, PACKAGE], ids=["planar", "pyradiomics"])
+def test_moving_the_region_changes_nothing_in_any_convention(ball, settings):
+    image, mask = (np.pad(array, 8) for array in ball)
+    one = extract(image, mask, spacing_mm=SPACING, settings=settings)
+    image, mask = (np.roll(array, (2, -3, 1), (0, 1, 2)) for array in (image, mask))
+    close(one, extract(image, mask, spacing_mm=SPACING, settings=settings))
+
+
+def test_swapping_a_slice_s_axes_changes_no_planar_feature(ball):
+    one = extract(*ball, spacing_mm=SPACING, settings=PLANAR)
+    image, mask = (np.ascontiguousarray(array.transpose(0, 2, 1)) for array in ball)
+    swapped = (SPACING[0], SPACING[2], SPACING[1])
+    close(one, extract(image, mask, spacing_mm=swapped, settings=PLANAR))
+
+
+def test_every_slice_alone_gives_the_averaged_textures(ball):
+    image, mask = ball
+    settings = Settings(
+        bin_number=None,
+        aggregation=("2D_avg", "2D_comb"),
+        families=("glcm", "glrlm", "glszm", "gldzm", "ngldm"),
+    )
+    levels = np.rint(image / 20).clip(1)
+    whole = extract(levels, mask, spacing_mm=SPACING, settings=settings)
+    slices = [
+        extract(
+            levels[k : k + 1], mask[k : k + 1], spacing_mm=SPACING, settings=settings
+        )
+        for k in np.flatnonzero(mask.any(axis=(1, 2)))
+    ]
+    # Normalised difference features count the highest level of the whole region.
+    names = [name for name in whole if "_norm_" not in name]
+    for name in names:
+        mean = np.nanmean([one[name] for one in slices])
+        assert whole[name] == pytest.approx(mean, rel=1e-9, abs=1e-9), name
+
+
+def test_a_mask_at_the_border_has_the_textures_of_one_inside():
+    rng = np.random.default_rng(2)
+    image, mask = rng.normal(size=(4, 5, 6)), np.ones((4, 5, 6), bool)
+    names = ("glcm", "glrlm", "glszm", "gldzm", "ngtdm", "ngldm", "histogram")
+    settings = Settings(bin_number=4, families=names)
+    one = extract(image, mask, spacing_mm=SPACING, settings=settings)
+    image, mask = np.pad(image, 2), np.pad(mask, 2)
+    close(one, extract(image, mask, spacing_mm=SPACING, settings=settings))
+
+
+def test_one_voxel_has_pyradiomics_features_where_they_are_defined():
+    mask = np.zeros((3, 3, 3), bool)
+    mask[1, 1, 1] = True
+    settings = Settings(preset="pyradiomics", aggregation=("3D_avg",))
+    found = extract(mask * 7.0, mask, spacing_mm=(1.0, 1.0, 1.0), settings=settings)
+    assert found["original_shape_MeshVolume"] == pytest.approx(1 / 6)
+    assert found["original_shape2D_MeshSurface"] == 0.5  # a square on its corner
+    assert found["original_shape2D_Perimeter"] == pytest.approx(2 * 2**0.5)
+    assert np.isnan(found["original_shape2D_Elongation"])
+    assert np.isnan(found["original_glcm_Contrast"])
+    assert found["original_glszm_ZonePercentage"] == 1
+
+
+def test_one_grey_level_has_pyradiomics_flat_values(ball):
+    _, mask = ball
+    flat = np.full(mask.shape, 5.0)
+    found = extract(flat, mask, spacing_mm=SPACING, settings=PACKAGE)
+    assert found["original_glcm_Correlation"] == 1
+    assert found["original_glcm_MCC"] == 1
+    assert found["original_firstorder_Kurtosis"] == 0
+    assert found["original_ngtdm_Coarseness"] == 1e6
+
+
+def test_a_slice_s_contour_is_that_of_its_pixels():
+    mask = np.zeros((1, 7, 9), bool)
+    mask[0, 1:4, 2:7] = True
+    settings = Settings(preset="pyradiomics", families=("morphology",))
+    found = extract(mask * 1.0, mask, spacing_mm=(5.0, 2.0, 1.0), settings=settings)
+    # Its corners are cut off: four triangles of half a pixel by half a pixel.
+    assert found["original_shape2D_MeshSurface"] == 3 * 2 * 5 * 1 - 4 * (1 * 0.5 / 2)
+    sides = 2 * 4 * 1 + 2 * 2 * 2 + 4 * np.hypot(1, 0.5)
+    assert found["original_shape2D_Perimeter"] == pytest.approx(sides)
+    assert found["original_shape2D_PixelSurface"] == 30
+
+
+def test_one_voxel_that_a_coarser_grid_misses_is_a_clear_error(ball):
+    image, mask = ball
+    one = np.zeros(mask.shape, bool)
+    one[6, 7, 8] = True
+    settings = Settings(new_spacing_mm=(9, 9, 9), families=("statistics",))
+    with pytest.raises(InputError, match="0 voxels are left of the mask"):
+        extract(image, one, spacing_mm=SPACING, settings=settings)
+
+
 def test_one_voxel_has_a_shape_and_no_pairs():
     mask = np.zeros((3, 3, 3), bool)
     mask[1, 1, 1] = True
