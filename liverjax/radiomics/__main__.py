@@ -29,16 +29,26 @@ from liverjax.errors import InputError, run_command
 from liverjax.imaging import masks, volumes, workers
 from liverjax.imaging.findings import ExaminationError
 from liverjax.radiomics.extraction import extract
-from liverjax.radiomics.region import Spacing
+from liverjax.radiomics.region import Spacing, crop, margin_px
+from liverjax.radiomics.reproducibility import perturb
 from liverjax.radiomics.settings import Settings
 
 FIRST_COLUMNS = (
     *("subject", "visit", "set", "site", "channel", "slice"),
-    *("status", "reason"),
+    *("repeat", "status", "reason"),
 )
 MIN_VOXELS = 64
+# A perturbed image is cut to its mask and this, which no perturbation crosses.
+MARGIN_MM = 30.0
 ANISOTROPIC = 2.0
 BINS = (8, 256)
+# Standard deviations of the perturbations of `--repeats`.
+AMOUNTS = {
+    "shift_mm": (1.0, "translation in the plane"),
+    "rotation_degrees": (2.0, "turn in the plane"),
+    "noise": (5.0, "noise, in the image's unit"),
+    "contour_mm": (1.0, "distance that the contour moves"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +62,8 @@ class Job:
         modality: ``ct`` or ``mr``.
         settings: Of the extraction.
         by_slice: A row a slice.
+        amounts: Of the perturbations, by the names of `perturb`.
+        repeats: How often it is measured again under them.
         folder: Of the finished parts.
     """
 
@@ -61,6 +73,8 @@ class Job:
     modality: str
     settings: Settings
     by_slice: bool
+    amounts: tuple[tuple[str, float], ...]
+    repeats: int
     folder: pathlib.Path
 
     @property
@@ -97,6 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             modality=given.modality,
             settings=settings,
             by_slice=given.by_slice,
+            amounts=tuple((name, getattr(given, name)) for name in AMOUNTS),
+            repeats=given.repeats,
             folder=folder,
         )
         for examination in manifest.examinations
@@ -125,6 +141,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--settings", type=pathlib.Path, help="JSON with fields of Settings"
     )
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=0,
+        help="measure so often again under small perturbations (rows with a repeat), "
+        "by which classify keeps reproducible features",
+    )
+    for name, (default, text) in AMOUNTS.items():
+        flag = "--" + name.replace("_", "-")
+        parser.add_argument(flag, type=float, default=default, help=text)
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     return parser
 
@@ -194,15 +220,56 @@ def _extract(job: Job) -> dict[str, Any]:
     inside = sitk.GetArrayFromImage(mask) == 1
     width, height, depth = image.GetSpacing()
     spacing = (depth, height, width)
-    if not job.by_slice:
-        found = extract(array, inside, spacing_mm=spacing, settings=job.settings)
-        rows = [{**dict(job.keys), "status": "ok", **found}]
-    else:
-        rows = _by_slice(job, array, inside, spacing)
+    rows = _measure(job, array, inside, spacing, repeat=0)
+    for repeat in range(1, job.repeats + 1):
+        rows += _repeat(job, array, inside, spacing, repeat=repeat)
     return {
         "rows": rows,
         "warnings": _warnings(array[inside], spacing, settings=job.settings),
     }
+
+
+def _measure(
+    job: Job,
+    array: Float[np.ndarray, "d h w"],
+    inside: Bool[np.ndarray, "d h w"],
+    spacing_mm: Spacing,
+    *,
+    repeat: int,
+) -> list[dict[str, Any]]:
+    keys = dict(job.keys) | ({"repeat": repeat} if job.repeats else {})
+    if job.by_slice:
+        return _by_slice(job, array, inside, spacing_mm, keys=keys)
+    found = extract(array, inside, spacing_mm=spacing_mm, settings=job.settings)
+    return [{**keys, "status": "ok", **found}]
+
+
+def _repeat(
+    job: Job,
+    array: Float[np.ndarray, "d h w"],
+    inside: Bool[np.ndarray, "d h w"],
+    spacing_mm: Spacing,
+    *,
+    repeat: int,
+) -> list[dict[str, Any]]:
+    """Returns the rows of a perturbed image; one that cannot be measured is failed."""
+    # Normalisation looks at the whole image.
+    if job.settings.normalise_scale is None:
+        box = crop(inside, margin=margin_px(MARGIN_MM, spacing_mm=spacing_mm))
+        array, inside = array[box], inside[box]
+    name = files.sha256_bytes(repr(job.keys).encode())
+    image, mask = perturb(
+        np.random.default_rng([repeat, int(name[:15], 16)]),
+        image=array,
+        mask=inside,
+        spacing_mm=spacing_mm,
+        **dict(job.amounts),
+    )
+    try:
+        return _measure(job, image, mask, spacing_mm, repeat=repeat)
+    except InputError as error:
+        (row,) = _failed(job, str(error))["rows"]
+        return [row | {"repeat": repeat}]
 
 
 def _by_slice(
@@ -210,6 +277,8 @@ def _by_slice(
     array: Float[np.ndarray, "d h w"],
     inside: Bool[np.ndarray, "d h w"],
     spacing_mm: Spacing,
+    *,
+    keys: dict[str, Any],
 ) -> list[dict[str, Any]]:
     """Returns a row a slice; one with too few voxels is counted as failed."""
     if not inside.any():
@@ -217,7 +286,7 @@ def _by_slice(
     rows = []
     for number in np.flatnonzero(inside.any(axis=(1, 2))):
         one = slice(number, number + 1)
-        row: dict[str, Any] = {**dict(job.keys), "slice": int(number)}
+        row: dict[str, Any] = {**keys, "slice": int(number)}
         try:
             found = extract(
                 array[one], inside[one], spacing_mm=spacing_mm, settings=job.settings
@@ -263,6 +332,7 @@ def _write(path: pathlib.Path, *, jobs: Sequence[Job], folder: pathlib.Path) -> 
     failed = [row for row in rows if row["status"] != "ok"]
     for row in failed:
         place = f", slice {row['slice']}" if "slice" in row else ""
+        place += f", repeat {row['repeat']}" if row.get("repeat") else ""
         print(
             f"failed: {row['subject']} (visit {row['visit']}), {row['channel']}"
             f"{place}: {row['reason']}"

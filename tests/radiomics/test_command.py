@@ -78,3 +78,16 @@ def test_an_unknown_setting_is_refused(study):
     files.write_json(path, {"bins": 3})
     with pytest.raises(InputError, match="unknown \\['bins'\\]"):
         run(study, f"--settings={path}")
+
+
+def test_repeats_are_rows_of_slightly_different_features(study):
+    _, rows = run(study, "--repeats=2")
+    _, again = run(study, "--repeats=2")
+    one = [row for row in rows if row["subject"] == "P1"]
+    assert [row["repeat"] for row in one] == ["0", "1", "2"]
+    means = [float(row["stat_mean"]) for row in one]
+    assert len(set(means)) == 3
+    assert means[1:] == pytest.approx([means[0]] * 2, rel=0.2)
+    assert again == rows
+    failed = [row for row in rows if row["subject"] == "P3"]
+    assert [row["status"] for row in failed] == ["failed"]
