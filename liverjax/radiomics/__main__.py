@@ -31,13 +31,12 @@ from liverjax.imaging.findings import ExaminationError
 from liverjax.radiomics.extraction import extract
 from liverjax.radiomics.region import Spacing, crop, margin_px
 from liverjax.radiomics.reproducibility import perturb
-from liverjax.radiomics.settings import Settings
+from liverjax.radiomics.settings import Settings, make_settings
 
 FIRST_COLUMNS = (
     *("subject", "visit", "set", "site", "channel", "slice"),
     *("repeat", "status", "reason"),
 )
-MIN_VOXELS = 64
 # A perturbed image is cut to its mask and this, which no perturbation crosses.
 MARGIN_MM = 30.0
 ANISOTROPIC = 2.0
@@ -94,7 +93,11 @@ def _stamp(path: pathlib.Path) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Extracts and writes the table; returns the exit status."""
     given = _parser().parse_args(arguments)
-    settings = read_settings(given.settings, by_slice=given.by_slice)
+    settings = make_settings(
+        files.read_json(given.settings) if given.settings else {},
+        by_slice=given.by_slice,
+        title=str(given.settings),
+    )
     channels = tuple(given.channels)
     recipe = Recipe(
         channels=channels, optional_channels=channels[1:], reference=channels[0]
@@ -153,27 +156,6 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(flag, type=float, default=default, help=text)
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     return parser
-
-
-def read_settings(path: pathlib.Path | None, *, by_slice: bool) -> Settings:
-    """Returns the settings in a JSON file, or the defaults.
-
-    Slices are measured with the planar aggregations, and regions of fewer than 64
-    voxels are refused, unless the file says otherwise.
-
-    Raises:
-        InputError: For a field that `Settings` does not have, or a value it refuses.
-    """
-    given = files.read_json(path) if path else {}
-    known = {field.name for field in dataclasses.fields(Settings)}
-    unknown = sorted(set(given) - known)
-    if unknown:
-        raise InputError(f"{path}: unknown {unknown}; known: {sorted(known)}")
-    base: dict[str, Any] = {"min_voxels": MIN_VOXELS}
-    if by_slice:
-        base["aggregation"] = ("2D_avg", "2D_comb")
-    values = {n: tuple(v) if isinstance(v, list) else v for n, v in given.items()}
-    return Settings(**base | values)
 
 
 def _keys(examination: Examination, channel: str) -> tuple[tuple[str, str], ...]:

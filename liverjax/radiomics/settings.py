@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from liverjax.errors import InputError
 
@@ -21,6 +23,8 @@ FAMILIES = (
 )
 AGGREGATIONS = ("2D_avg", "2D_comb", "2_5D_avg", "2_5D_comb", "3D_avg", "3D_comb")
 Number = int | float
+# A smaller region has no texture to speak of; what a file of settings says goes.
+MIN_VOXELS = 64
 INTERPOLATIONS = {"nearest": 0, "linear": 1, "cubic": 3}
 
 
@@ -110,6 +114,33 @@ class Settings:
         return tuple(
             dict.fromkeys(name.rpartition("_")[0] for name in self.aggregation)
         )
+
+
+def make_settings(
+    values: Mapping[str, Any], *, by_slice: bool, title: str = "settings"
+) -> Settings:
+    """Returns settings of an examination from some of their fields.
+
+    Slices are measured with the planar aggregations, and regions of fewer than
+    `MIN_VOXELS` are refused, unless the values say otherwise.
+
+    Args:
+        values: Fields of `Settings` by name; a list stands for a tuple.
+        by_slice: Whether slices are measured one by one.
+        title: Where the values come from, for messages.
+
+    Raises:
+        InputError: For a field that `Settings` does not have, or a value it refuses.
+    """
+    known = {field.name for field in dataclasses.fields(Settings)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise InputError(f"{title}: unknown {unknown}; known: {sorted(known)}")
+    base: dict[str, Any] = {"min_voxels": MIN_VOXELS}
+    if by_slice:
+        base["aggregation"] = ("2D_avg", "2D_comb")
+    given = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
+    return Settings(**base | given)
 
 
 def _names(field: str, values: tuple[str, ...], known: tuple[str, ...]) -> None:

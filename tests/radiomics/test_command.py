@@ -7,6 +7,7 @@ from liverjax.cohort import files
 from liverjax.errors import InputError
 from liverjax.radiomics import __main__ as command
 from liverjax.radiomics import extract
+from liverjax.radiomics.settings import make_settings
 
 sitk = pytest.importorskip("SimpleITK")
 
@@ -52,7 +53,7 @@ def test_a_row_an_examination_and_failures_named(study, capsys):
         sitk.GetArrayFromImage(image).astype(float),
         sitk.GetArrayFromImage(mask) == 1,
         spacing_mm=(3.0, 1.0, 1.0),
-        settings=command.read_settings(None, by_slice=False),
+        settings=make_settings({}, by_slice=False),
     )
     found = {name: float(rows[0][name]) for name in known}
     assert found == pytest.approx(known, rel=1e-6)
