@@ -109,7 +109,9 @@ LEVELS = {
     "liverjax.main": 10,
 }
 # Command lines inside a leaf stand above it.
-COMMANDS = {"liverjax.radiomics.__main__": 9, "liverjax.radiomics.classify": 9}
+COMMANDS = {
+    f"liverjax.radiomics.{name}": 9 for name in ("__main__", "jobs", "classify")
+}
 LEAVES = {"imaging", "stats", "tabular", "radiomics", "phantom"}
 
 PREPARATION = {"SimpleITK", "itk", "pydicom", "highdicom"}

@@ -8,6 +8,7 @@ from liverjax.errors import InputError
 from liverjax.radiomics import __main__ as command
 from liverjax.radiomics import extract
 from liverjax.radiomics.settings import make_settings
+from tests import whole_path
 
 sitk = pytest.importorskip("SimpleITK")
 
@@ -92,3 +93,11 @@ def test_repeats_are_rows_of_slightly_different_features(study):
     assert again == rows
     failed = [row for row in rows if row["subject"] == "P3"]
     assert [row["status"] for row in failed] == ["failed"]
+
+
+@pytest.mark.slow
+def test_the_command_measures_in_several_processes(study):
+    words = [f"--manifest={study / 'manifest.csv'}", f"--out={study / 'features.csv'}"]
+    ended = whole_path.run("liverjax.radiomics", *words, "--modality=mr", "--workers=2")
+    assert ended.returncode == 0, ended.stderr
+    assert "2 rows of" in ended.stdout
