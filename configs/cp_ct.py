@@ -113,6 +113,15 @@ def get_config(variant: str = "") -> ConfigDict:
     train.piece_s = 5.0
 
     # Devices a member; span: one network over all devices of all processes.
+    # Not the paper's: classifiers on radiomics (study 002) beside the network.
+    radiomics = ConfigDict({"run": False, "channels": (), "by_slice": False})
+    radiomics.features = config_dict.placeholder(str)  # None: measured here
+    radiomics.settings = ConfigDict()
+    radiomics.repeats = 0  # perturbed images an examination, for reproducibility
+    radiomics.min_icc = 0.75
+    radiomics.seed = 0
+    config.baselines = ConfigDict({"radiomics": radiomics})
+
     config.mesh = ConfigDict({"data": 1, "span": False})
     config.members = config_dict.placeholder(tuple)  # of this start; None: all
 

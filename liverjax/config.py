@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from liverjax import tasks
+from liverjax.baseline_settings import BaselineSettings
 from liverjax.cohort.files import to_json
 from liverjax.cohort.schema import Recipe
 from liverjax.data.augment_settings import AugmentSettings
@@ -197,6 +198,7 @@ class StudyConfig:
         split: Folds.
         augment: Random changes of training examples.
         train: Optimisation.
+        baselines: What is fitted beside the network.
         mesh: Devices.
         members: Places of the members that this start trains, in the order fold,
             seed, trial; such a start writes no report. Empty: none, the cohort and the
@@ -212,6 +214,7 @@ class StudyConfig:
     split: SplitConfig
     augment: AugmentSettings
     train: TrainConfig
+    baselines: BaselineSettings
     mesh: MeshConfig
     members: tuple[int, ...] | None
 

@@ -6,14 +6,13 @@ import dataclasses
 import json
 import logging
 import pathlib
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 
 import numpy as np
 
 from liverjax import (
+    baselines,
     cluster,
     config,
     members,
@@ -24,12 +23,12 @@ from liverjax import (
     study_flags,
     weights,
 )
+from liverjax.children import run_child
 from liverjax.cohort import files, leakage, schema, splits
 from liverjax.config import StudyConfig
 from liverjax.errors import InputError, raise_all
 from liverjax.members import dealing
-from liverjax.report import html, tables
-from liverjax.tabular import baselines
+from liverjax.report import html
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +58,7 @@ def run(study: StudyConfig, *, scheduler: str | None = None) -> RunOutcome:
         if study.members is None and scheduler is None:
             runtime.refuse_ranks()
         check_model(study)
+        baselines.check(study)
     claim_folder(folder, study=study)
     if (folder / "DONE").exists():
         return RunOutcome(0, f"already done: {folder / 'report.html'}")
@@ -116,7 +116,7 @@ def finish(
     trials = members.make_trials(dataclasses.asdict(study.train.trials))
     best = members.write_trials(folder, every, trials=trials)
     merge.write_predictions(folder, every, trial=best, task=study.task)
-    write_baselines(folder, study=study, folds=folds)
+    baselines.write(folder, study=study, folds=folds)
     judge(folder, study=study)
     files.write_bytes(folder / "DONE", (config.identity(study) + "\n").encode())
     return RunOutcome(0, f"report: {folder / 'report.html'}")
@@ -206,7 +206,7 @@ def prepare(
     if study.cohort.phantom:
         manifest = folder / "phantom" / "manifest.csv"
         if not complete and not manifest.exists():
-            _child(_phantom_command(study.cohort.phantom, out=manifest.parent))
+            run_child(_phantom_command(study.cohort.phantom, out=manifest.parent))
     if not complete:
         if manifest is None:
             raise InputError(
@@ -219,7 +219,7 @@ def prepare(
             command.append(f"--workers={study.cohort.workers}")
         if scheduler:
             command.append(f"--scheduler={scheduler}")
-        _child(command)
+        run_child(command)
     cohort = schema.open_cohort(path)
     if cohort.recipe != study.prepare:
         one, two = (dataclasses.asdict(r) for r in (cohort.recipe, study.prepare))
@@ -287,49 +287,6 @@ def split(
     return folds
 
 
-def write_baselines(
-    folder: pathlib.Path, *, study: StudyConfig, folds: tuple[splits.Fold, ...]
-) -> None:
-    """Writes ``models/<name>.csv`` of every simple baseline that the table allows.
-
-    Each is fitted on a fold's ``train`` and ``select`` subjects, so that it has seen
-    what the network has seen.
-    """
-    task = study.task
-    _, rows = files.read_csv(folder / "examinations.csv")
-    subject = [row["subject"] if row["set"] == schema.TRAIN else "" for row in rows]
-    truth = np.array([task.parse(row[task.target_column]) for row in rows])
-    held_out = {s: number for number, fold in enumerate(folds) for s in fold.held_out}
-    fold = np.array([held_out.get(name, -1) for name in subject])
-    fitted_on = np.array([np.isin(subject, f.train + f.select) for f in folds])
-    judged = [row["set"] != schema.TRAIN or fold[i] >= 0 for i, row in enumerate(rows)]
-    for name, columns in baselines.BASELINES.items():
-        if not set(columns) <= set(rows[0]):
-            continue
-        values = np.array([[float(row[c] or "nan") for c in columns] for row in rows])
-        try:
-            score = baselines.cross_predict(
-                values,
-                target=task.train_target(truth).astype(float),
-                fitted_on=fitted_on,
-                fold=fold,
-            )
-        except ValueError as error:
-            _log.warning("warning: no baseline %s: %s", name, error)
-            continue
-        outcome = task.link(score[:, None])
-        classes = task.classify(outcome)
-        table = [
-            {key: row[key] for key in ("subject", "visit", "set", "site")}
-            | {"fold": str(fold[i]) if fold[i] >= 0 else "", "target": truth[i]}
-            | {"score": float(outcome.score[i]), "class": task.classes[classes[i]]}
-            for i, row in enumerate(rows)
-            if judged[i] and np.isfinite(outcome.score[i])
-        ]
-        path = folder / "models" / f"{name.replace(' ', '_')}.csv"
-        tables.write_predictions(path, table, task=task)
-
-
 def judge(folder: pathlib.Path, *, study: StudyConfig) -> None:
     """Computes ``metrics.json`` and ``report.html`` from the run folder's tables."""
     started = time.monotonic()
@@ -374,17 +331,6 @@ def _phantom_command(phantom: config.PhantomConfig, *, out: pathlib.Path) -> lis
         f"--{name}={value}" for name, value in dataclasses.asdict(phantom).items()
     ]
     return ["data_prep.phantom", f"--out={out}", *options]
-
-
-def _child(command: list[str]) -> None:
-    """Runs a preparation command as a child process: it loads ITK, this one jax."""
-    _log.info("running python -m %s", " ".join(command))
-    words = [sys.executable, "-m", *command]
-    status = subprocess.run(words, stdout=sys.stderr, check=False).returncode
-    if status:
-        raise InputError(
-            f"python -m {command[0]} ended with status {status} (see above)"
-        )
 
 
 def _differences(one: object, two: object, prefix: str = "") -> list[str]:

@@ -10,7 +10,6 @@ with 1 if none is left.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 import pathlib
@@ -18,70 +17,36 @@ import shutil
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from jaxtyping import Bool, Float
-
 from liverjax.cohort import files
-from liverjax.cohort.examination import Examination, MaskSource
+from liverjax.cohort.examination import Examination
 from liverjax.cohort.manifest import read_manifest
 from liverjax.cohort.schema import Recipe
-from liverjax.errors import InputError, run_command
-from liverjax.imaging import masks, volumes, workers
-from liverjax.imaging.findings import ExaminationError
-from liverjax.radiomics.extraction import extract
-from liverjax.radiomics.filters import read_filter
-from liverjax.radiomics.region import Spacing
-from liverjax.radiomics.settings import Settings
+from liverjax.errors import run_command
+from liverjax.imaging import workers
+from liverjax.radiomics import jobs
+from liverjax.radiomics.settings import make_settings
 
 FIRST_COLUMNS = (
     *("subject", "visit", "set", "site", "channel", "slice"),
-    *("status", "reason"),
+    *("repeat", "status", "reason"),
 )
-MIN_VOXELS = 64
-ANISOTROPIC = 2.0
-BINS = (8, 256)
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """One channel of one examination, and where its rows go.
-
-    Attributes:
-        keys: The first columns of its rows.
-        image: Of the channel.
-        mask: On the image's grid; None if the manifest names none.
-        modality: ``ct`` or ``mr``.
-        settings: Of the extraction.
-        by_slice: A row a slice.
-        folder: Of the finished parts.
-    """
-
-    keys: tuple[tuple[str, str], ...]
-    image: pathlib.Path
-    mask: MaskSource | None
-    modality: str
-    settings: Settings
-    by_slice: bool
-    folder: pathlib.Path
-
-    @property
-    def part(self) -> pathlib.Path:
-        """The file of its rows, named after everything that decides them."""
-        said = repr(dataclasses.replace(self, folder=pathlib.Path()))
-        stamps = [_stamp(self.image), _stamp(self.mask.path) if self.mask else ""]
-        return self.folder / f"{files.sha256_bytes(f'{said}{stamps}'.encode())}.json"
-
-
-def _stamp(path: pathlib.Path) -> str:
-    inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-    known = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in inside]
-    return str(known)
+# Standard deviations of the perturbations of `--repeats`.
+AMOUNTS = {
+    "shift_mm": (1.0, "translation in the plane"),
+    "rotation_degrees": (2.0, "turn in the plane"),
+    "noise": (5.0, "noise, in the image's unit"),
+    "contour_mm": (1.0, "distance that the contour moves"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Extracts and writes the table; returns the exit status."""
     given = _parser().parse_args(arguments)
-    settings = read_settings(given.settings, by_slice=given.by_slice)
+    settings = make_settings(
+        files.read_json(given.settings) if given.settings else {},
+        by_slice=given.by_slice,
+        title=str(given.settings),
+    )
     channels = tuple(given.channels)
     recipe = Recipe(
         channels=channels, optional_channels=channels[1:], reference=channels[0]
@@ -90,30 +55,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for one in manifest.excluded:
         print(f"excluded: {one.examination.name}: {one.reason}")
     folder = given.out.with_name(f"{given.out.name}.parts")
-    jobs = [
-        Job(
+    every = [
+        jobs.Job(
             keys=_keys(examination, channel),
             image=examination.images[channel],
             mask=examination.masks.get(channel),
             modality=given.modality,
             settings=settings,
             by_slice=given.by_slice,
+            amounts=tuple((name, getattr(given, name)) for name in AMOUNTS),
+            repeats=given.repeats,
             folder=folder,
         )
         for examination in manifest.examinations
         for channel in channels
         if channel in examination.images
     ]
-    todo = [job for job in jobs if not job.part.exists()]
-    if len(todo) < len(jobs):
-        print(f"{len(jobs) - len(todo)} of {len(jobs)} are there already")
-    finished = workers.run_jobs(todo, work, workers=given.workers)
+    todo = [job for job in every if not job.part.exists()]
+    if len(todo) < len(every):
+        print(f"{len(every) - len(todo)} of {len(every)} are there already")
+    finished = workers.run_jobs(todo, jobs.work, workers=given.workers)
     for number, (job, error) in enumerate(finished, start=1):
         if error:
             reason = error.strip().splitlines()[-1]
-            files.write_json(job.part, _failed(job, reason))
-        print(f"{number}/{len(todo)} {_name(job)}")
-    return _write(given.out, jobs=jobs, folder=folder)
+            files.write_json(job.part, jobs.failed(job, reason))
+        print(f"{number}/{len(todo)} {jobs.name(job)}")
+    return _write(given.out, every=every, folder=folder)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -126,36 +93,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--settings", type=pathlib.Path, help="JSON with fields of Settings"
     )
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=0,
+        help="measure so often again under small perturbations (rows with a repeat), "
+        "by which classify keeps reproducible features",
+    )
+    for name, (default, text) in AMOUNTS.items():
+        flag = "--" + name.replace("_", "-")
+        parser.add_argument(flag, type=float, default=default, help=text)
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     return parser
-
-
-def read_settings(path: pathlib.Path | None, *, by_slice: bool) -> Settings:
-    """Returns the settings in a JSON file, or the defaults.
-
-    Slices are measured with the planar aggregations, and regions of fewer than 64
-    voxels are refused, unless the file says otherwise. ``filter`` is a table of its
-    ``kind`` and fields (`liverjax.radiomics.filters`).
-
-    Raises:
-        InputError: For a field that `Settings` does not have, or a value it refuses.
-    """
-    given = files.read_json(path) if path else {}
-    known = {field.name for field in dataclasses.fields(Settings)}
-    unknown = sorted(set(given) - known)
-    if unknown:
-        raise InputError(f"{path}: unknown {unknown}; known: {sorted(known)}")
-    base: dict[str, Any] = {"min_voxels": MIN_VOXELS}
-    if by_slice:
-        base["aggregation"] = ("2D_avg", "2D_comb")
-    values = {n: tuple(v) if isinstance(v, list) else v for n, v in given.items()}
-    if isinstance(values.get("filter"), dict):
-        values["filter"] = read_filter(values["filter"])
-        if by_slice and not values["filter"].planar:
-            raise InputError(
-                f"{path}: a slice has no depth to filter; set planar to true"
-            )
-    return Settings(**base | values)
 
 
 def _keys(examination: Examination, channel: str) -> tuple[tuple[str, str], ...]:
@@ -168,109 +117,20 @@ def _keys(examination: Examination, channel: str) -> tuple[tuple[str, str], ...]
     )
 
 
-def _name(job: Job) -> str:
-    keys = dict(job.keys)
-    return f"{keys['subject']} (visit {keys['visit']}), {keys['channel']}"
-
-
-def _failed(job: Job, reason: str) -> dict[str, Any]:
-    row = {**dict(job.keys), "status": "failed", "reason": reason}
-    return {"rows": [row], "warnings": []}
-
-
-def work(job: Job) -> None:
-    """Extracts one channel of one examination and writes its part."""
-    try:
-        made = _extract(job)
-    except (InputError, ExaminationError) as error:
-        made = _failed(job, str(error))
-    files.write_json(job.part, made)
-
-
-def _extract(job: Job) -> dict[str, Any]:
-    import SimpleITK as sitk
-
-    if job.mask is None:
-        raise InputError(
-            f"the manifest names no mask: fill mask_{dict(job.keys)['channel']}"
-        )
-    image, _ = volumes.read_volume(job.image, modality=job.modality)
-    mask, _ = masks.read_mask(
-        job.mask, image=image, image_path=job.image, modality=job.modality
-    )
-    array = sitk.GetArrayFromImage(image).astype(float)
-    inside = sitk.GetArrayFromImage(mask) == 1
-    width, height, depth = image.GetSpacing()
-    spacing = (depth, height, width)
-    if not job.by_slice:
-        found = extract(array, inside, spacing_mm=spacing, settings=job.settings)
-        rows = [{**dict(job.keys), "status": "ok", **found}]
-    else:
-        rows = _by_slice(job, array, inside, spacing)
-    return {
-        "rows": rows,
-        "warnings": _warnings(array[inside], spacing, settings=job.settings),
-    }
-
-
-def _by_slice(
-    job: Job,
-    array: Float[np.ndarray, "d h w"],
-    inside: Bool[np.ndarray, "d h w"],
-    spacing_mm: Spacing,
-) -> list[dict[str, Any]]:
-    """Returns a row a slice; one with too few voxels is counted as failed."""
-    if not inside.any():
-        raise InputError("the mask is empty: there is nothing to measure")
-    rows = []
-    for number in np.flatnonzero(inside.any(axis=(1, 2))):
-        one = slice(number, number + 1)
-        row: dict[str, Any] = {**dict(job.keys), "slice": int(number)}
-        try:
-            found = extract(
-                array[one], inside[one], spacing_mm=spacing_mm, settings=job.settings
-            )
-        except InputError as error:
-            row |= {"status": "failed", "reason": str(error)}
-        else:
-            row |= {"status": "ok", **found}
-        rows.append(row)
-    return rows
-
-
-def _warnings(
-    values: Float[np.ndarray, "n"], spacing_mm: Spacing, *, settings: Settings
-) -> list[str]:
-    said = []
-    ratio = max(spacing_mm) / min(spacing_mm)
-    volumetric = any(name.startswith("3D") for name in settings.aggregation)
-    if settings.new_spacing_mm is None and volumetric and ratio > ANISOTROPIC:
-        said.append(
-            f"voxels are {ratio:.1f} times as long as wide and not resampled: "
-            "volumetric textures mix distances; set new_spacing_mm"
-        )
-    bins = settings.bin_number
-    if settings.bin_width is not None:
-        low, high = settings.intensity_range or (None, None)
-        low = values.min() if low is None else max(low, values.min())
-        high = values.max() if high is None else min(high, values.max())
-        bins = int((high - low) / settings.bin_width) + 1
-    if bins is not None and not BINS[0] <= bins <= BINS[1]:
-        said.append(f"{bins} grey levels; {BINS[0]} to {BINS[1]} are usual")
-    return said
-
-
-def _write(path: pathlib.Path, *, jobs: Sequence[Job], folder: pathlib.Path) -> int:
+def _write(
+    path: pathlib.Path, *, every: Sequence[jobs.Job], folder: pathlib.Path
+) -> int:
     rows: list[dict[str, Any]] = []
-    for job in jobs:
+    for job in every:
         part = json.loads(job.part.read_text(encoding="utf-8"))
         rows += part["rows"]
         for text in part["warnings"]:
-            print(f"warning: {_name(job)}: {text}")
+            print(f"warning: {jobs.name(job)}: {text}")
     good = [row for row in rows if row["status"] == "ok"]
     failed = [row for row in rows if row["status"] != "ok"]
     for row in failed:
         place = f", slice {row['slice']}" if "slice" in row else ""
+        place += f", repeat {row['repeat']}" if row.get("repeat") else ""
         print(
             f"failed: {row['subject']} (visit {row['visit']}), {row['channel']}"
             f"{place}: {row['reason']}"

@@ -20,6 +20,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
+from liverjax.radiomics.reproducibility import MIN_ICC, ReproducibleColumns
+
 # Of two features that go together more than this, the later one is dropped.
 CORRELATED = 0.9
 # Features kept by the F test; the fold's `select` subjects choose among these.
@@ -175,7 +177,7 @@ def fit_in_fold(
 
 
 def cross_predict(
-    columns: Float[np.ndarray, "n k"],
+    columns: Float[np.ndarray, "n f"],
     *,
     truth: Int[np.ndarray, "n"],
     train: Bool[np.ndarray, "folds n"],
@@ -183,6 +185,8 @@ def cross_predict(
     fold: Int[np.ndarray, "n"],
     name: str,
     num_classes: int,
+    repeats: Float[np.ndarray, "n k f"] | None = None,
+    min_icc: float = MIN_ICC,
     seed: int = 0,
     keep: Sequence[int | str] = KEPT,
 ) -> Float[np.ndarray, "n c"]:
@@ -196,30 +200,32 @@ def cross_predict(
         fold: The fold that held a row out; -1 for other sets (mean of all folds).
         name: Of `CLASSIFIERS`.
         num_classes: Of the task.
+        repeats: Features under perturbations: a fold's models see those that are
+            reproducible among its ``train`` rows.
+        min_icc: Lowest intraclass correlation of these.
         seed: Of the classifiers.
         keep: As in `fit_in_fold`.
 
     Raises:
-        ValueError: As `fit_in_fold`.
+        ValueError: As `fit_in_fold`, or if no feature is reproducible.
     """
-    by_fold = np.stack(
-        [
-            probabilities(
-                fit_in_fold(
-                    columns,
-                    truth=truth,
-                    train=one,
-                    select=two,
-                    name=name,
-                    num_classes=num_classes,
-                    seed=seed,
-                    keep=keep,
-                ),
-                columns,
-                num_classes=num_classes,
-            )
-            for one, two in zip(train, select, strict=True)
-        ]
-    )
-    own = by_fold[np.maximum(fold, 0), np.arange(len(fold))]
-    return np.where(fold[:, None] >= 0, own, by_fold.mean(axis=0))
+    by_fold = []
+    for one, two in zip(train, select, strict=True):
+        seen = columns
+        if repeats is not None:
+            stable = ReproducibleColumns(repeats, min_icc).fit_subjects(one)
+            seen = stable.transform(columns)
+        model = fit_in_fold(
+            seen,
+            truth=truth,
+            train=one,
+            select=two,
+            name=name,
+            num_classes=num_classes,
+            seed=seed,
+            keep=keep,
+        )
+        by_fold.append(probabilities(model, seen, num_classes=num_classes))
+    every = np.stack(by_fold)
+    own = every[np.maximum(fold, 0), np.arange(len(fold))]
+    return np.where(fold[:, None] >= 0, own, every.mean(axis=0))

@@ -10,41 +10,68 @@ form of ``predictions.csv``; ``python -m liverjax.report --run`` then compares t
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import itertools
+import logging
 import pathlib
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from liverjax import tasks
 from liverjax.cohort import files, splits
 from liverjax.cohort.schema import TRAIN
 from liverjax.errors import InputError, run_command
 from liverjax.radiomics.classifiers import CLASSIFIERS, cross_predict
+from liverjax.radiomics.reproducibility import MIN_ICC
 from liverjax.report.tables import write_predictions
 from liverjax.tasks.question import Task
 
-KEYS = ("subject", "visit", "set", "site", "slice", "channel", "status", "reason")
+_log = logging.getLogger(__name__)
+
+KEYS = (
+    *("subject", "visit", "set", "site", "slice", "channel", "repeat"),
+    *("status", "reason"),
+)
+Key = tuple[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """What is known of each examination.
+
+    Attributes:
+        names: ``channel:feature``, or the feature where the table has no channels.
+        columns: A row an examination; NaN where a feature is unknown.
+        repeats: The same under small perturbations, the unperturbed first; all NaN for
+            an examination without; None if the table has none.
+        failed: Examinations of which nothing could be measured.
+    """
+
+    names: list[str]
+    columns: Float[np.ndarray, "n f"]
+    repeats: Float[np.ndarray, "n k f"] | None
+    failed: Bool[np.ndarray, "n"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fits, predicts and writes; returns the exit status."""
     given = _parser().parse_args(arguments)
-    task = tasks.make(given.task)
-    folds = splits.read_splits(given.out / "splits.json")
     _, rows = files.read_csv(given.cohort / "examinations.csv")
-    wanted = [row for row in rows if row["set"] != TRAIN or _fold(row, folds) >= 0]
-    names, columns = read_features(given.features, examinations=wanted)
-    print(f"{len(wanted)} examinations, {len(names)} features, {len(folds)} folds")
-    for name in CLASSIFIERS:
-        table = predict_table(
-            name, columns=columns, rows=wanted, folds=folds, task=task, seed=given.seed
-        )
-        path = given.out / "models" / f"{name}.csv"
-        write_predictions(path, table, task=task)
-        print(f"{path}: {len(table)} rows")
+    paths = write_models(
+        given.features,
+        rows=rows,
+        folds=splits.read_splits(given.out / "splits.json"),
+        task=tasks.make(given.task),
+        run_dir=given.out,
+        min_icc=given.min_icc,
+        seed=given.seed,
+    )
+    for path in paths:
+        print(path)
     return 0
 
 
@@ -56,8 +83,76 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=pathlib.Path, required=True, help="the run folder"
     )
+    parser.add_argument(
+        "--min-icc",
+        type=float,
+        default=MIN_ICC,
+        help="lowest intraclass correlation of a feature that is kept, where the table "
+        "has repeats (python -m liverjax.radiomics --repeats)",
+    )
     parser.add_argument("--seed", type=int, default=0)
     return parser
+
+
+def write_models(
+    features: pathlib.Path,
+    *,
+    rows: Sequence[files.Row],
+    folds: Sequence[splits.Fold],
+    task: Task,
+    run_dir: pathlib.Path,
+    min_icc: float = MIN_ICC,
+    seed: int = 0,
+) -> list[pathlib.Path]:
+    """Returns the written ``models/<name>.csv``, one a classifier.
+
+    Examinations of which nothing could be measured are named and left out.
+
+    Args:
+        features: The table of ``python -m liverjax.radiomics``.
+        rows: Of ``examinations.csv``.
+        folds: Of the run.
+        task: The clinical question.
+        run_dir: The run folder.
+        min_icc: Lowest intraclass correlation, where the table has repeats.
+        seed: Of the classifiers.
+
+    Raises:
+        InputError: If the table lacks an examination, or nothing can be fitted.
+    """
+    wanted = [row for row in rows if row["set"] != TRAIN or _fold(row, folds) >= 0]
+    known = read_features(features, examinations=wanted)
+    lost = [
+        f"{r['subject']}/{r['visit']}" for r in itertools.compress(wanted, known.failed)
+    ]
+    if len(lost) == len(wanted):
+        raise InputError(f"{features}: every examination failed; see its reasons")
+    if lost:
+        _log.warning(
+            "warning: radiomics leaves out %d failed examinations: %s", len(lost), lost
+        )
+    _log.info(
+        "radiomics: %d examinations, %d features, %d folds",
+        len(wanted) - len(lost),
+        len(known.names),
+        len(folds),
+    )
+    kept = ~known.failed
+    paths = []
+    for name in CLASSIFIERS:
+        table = predict_table(
+            name,
+            columns=known.columns[kept],
+            repeats=None if known.repeats is None else known.repeats[kept],
+            rows=list(itertools.compress(wanted, kept)),
+            folds=folds,
+            task=task,
+            min_icc=min_icc,
+            seed=seed,
+        )
+        paths.append(run_dir / "models" / f"{name}.csv")
+        write_predictions(paths[-1], table, task=task)
+    return paths
 
 
 def _fold(row: files.Row, folds: Sequence[splits.Fold]) -> int:
@@ -65,53 +160,64 @@ def _fold(row: files.Row, folds: Sequence[splits.Fold]) -> int:
     return held_out[0] if held_out and row["set"] == TRAIN else -1
 
 
-def read_features(
-    path: pathlib.Path, *, examinations: Sequence[files.Row]
-) -> tuple[list[str], Float[np.ndarray, "n k"]]:
-    """Returns the features' names (``channel:feature``) and a row an examination.
+def read_features(path: pathlib.Path, *, examinations: Sequence[files.Row]) -> Features:
+    """Returns what a table of features says of some examinations, in their order.
 
     Slices of an examination are averaged; an empty cell is NaN.
 
     Args:
-        path: A table with ``subject``, ``visit`` (absent: 1), ``channel``, ``slice``.
-        examinations: Their order.
+        path: A table with ``subject``, ``visit`` (absent: 1), ``channel``, ``slice``,
+            ``repeat`` (0 or empty: unperturbed).
+        examinations: Rows with ``subject`` and ``visit``.
 
     Raises:
         InputError: If an examination has no row or a cell is no number.
     """
     header, rows = files.read_csv(path)
-    features = [name for name in header if name not in KEYS]
-    if "subject" not in header or not features:
+    names = [name for name in header if name not in KEYS]
+    if "subject" not in header or not names:
         raise InputError(f"{path}: expected the column subject, and features beside it")
-    found: dict[tuple[str, str], dict[str, list[list[float]]]] = defaultdict(dict)
+    missing = {_key(r) for r in examinations} - {_key(r) for r in rows}
+    if missing:
+        raise InputError(
+            f"{path}: no features of {len(missing)} examinations "
+            f"({sorted(missing)[:5]}); run python -m liverjax.radiomics on the same "
+            "manifest"
+        )
+    found: dict[tuple[Key, str, str], list[list[float]]] = defaultdict(list)
     for number, row in enumerate(rows, start=2):
         if row.get("status", "ok") == "failed":
             continue
         try:
-            values = [float(row[name] or "nan") for name in features]
+            values = [float(row[name] or "nan") for name in names]
         except ValueError as error:
             raise InputError(f"{path}, line {number}: {error}") from None
-        key = (row["subject"], row.get("visit") or "1")
-        found[key].setdefault(row.get("channel", ""), []).append(values)
-    missing = [r["subject"] for r in examinations if _key(r) not in found]
-    if missing:
-        raise InputError(
-            f"{path}: no features of {len(missing)} examinations ({missing[:5]}); run "
-            "python -m liverjax.radiomics on the same manifest"
-        )
-    channels = sorted({channel for by in found.values() for channel in by})
-    names = [f"{c}:{name}" if c else name for c in channels for name in features]
-    empty = [[np.nan] * len(features)]
-    table = [
-        np.concatenate(
-            [_average(found[_key(row)].get(channel, empty)) for channel in channels]
-        )
-        for row in examinations
-    ]
-    return names, np.array(table)
+        repeat = row.get("repeat") or "0"
+        found[_key(row), repeat, row.get("channel", "")].append(values)
+    channels = sorted({channel for _, _, channel in found})
+    repeats = sorted({repeat for _, repeat, _ in found} | {"0"}, key=int)
+    empty = [[np.nan] * len(names)]
+    table = np.array(
+        [
+            [
+                [_average(found.get((_key(row), k, c), empty)) for c in channels]
+                for k in repeats
+            ]
+            for row in examinations
+        ]
+    ).reshape(len(examinations), len(repeats), len(channels) * len(names))
+    measured = {key for key, repeat, _ in found if repeat == "0"}
+    # A repeat that failed takes its examination out of the intraclass correlation.
+    torn = np.isnan(table).all(axis=2).any(axis=1)
+    return Features(
+        names=[f"{c}:{name}" if c else name for c in channels for name in names],
+        columns=table[:, 0].copy(),
+        repeats=np.where(torn[:, None, None], np.nan, table) if repeats[1:] else None,
+        failed=np.array([_key(row) not in measured for row in examinations]),
+    )
 
 
-def _key(row: files.Row) -> tuple[str, str]:
+def _key(row: files.Row) -> Key:
     return row["subject"], row.get("visit") or "1"
 
 
@@ -126,10 +232,12 @@ def _average(values: list[list[float]]) -> np.ndarray:
 def predict_table(
     name: str,
     *,
-    columns: Float[np.ndarray, "n k"],
+    columns: Float[np.ndarray, "n f"],
     rows: Sequence[files.Row],
     folds: Sequence[splits.Fold],
     task: Task,
+    repeats: Float[np.ndarray, "n k f"] | None = None,
+    min_icc: float = MIN_ICC,
     seed: int = 0,
 ) -> list[dict[str, Any]]:
     """Returns a classifier's rows in the form of ``predictions.csv``.
@@ -151,6 +259,8 @@ def predict_table(
             fold=fold,
             name=name,
             num_classes=len(task.classes),
+            repeats=repeats,
+            min_icc=min_icc,
             seed=seed,
         )
     except ValueError as error:

@@ -65,21 +65,27 @@ def _table() -> tuple[np.ndarray, np.ndarray]:
 TRIANGLE_EDGES, FIRST = _table()
 
 
+# Which of the 256 cases each triangle belongs to.
+CASE = np.repeat(np.arange(256), np.diff(FIRST))
+
+
 @dataclasses.dataclass(frozen=True)
 class Mesh:
     """A closed surface.
 
     Attributes:
-        corners: Of each triangle, in mm from the first voxel's centre, as (d, h, w).
         volume_mm3: Enclosed.
         area_mm2: Of the surface.
-        vertices: Distinct corners.
+        vertices: Distinct corners of its triangles, in mm from the first voxel's
+            centre, as (d, h, w).
+        ends: The first and last vertex of each line along the last axis: the corners
+            of the convex hull are among them.
     """
 
-    corners: Float[np.ndarray, "t 3 3"]
     volume_mm3: float
     area_mm2: float
     vertices: Float[np.ndarray, "v 3"]
+    ends: Float[np.ndarray, "e 3"]
 
 
 def make_mesh(
@@ -99,26 +105,51 @@ def make_mesh(
     Reference:
         Lorensen and Cline, Marching cubes, SIGGRAPH 1987.
     """
-    padded = np.pad(mask, 1).astype(np.uint8)
+    padded = np.pad(mask, 1).view(np.uint8)
     d, h, w = padded.shape
     case = np.zeros((d - 1, h - 1, w - 1), np.uint8)
     for bit, (z, y, x) in enumerate(CORNERS):
         case |= padded[z : z + d - 1, y : y + h - 1, x : x + w - 1] << bit
-    cubes = np.argwhere((case > 0) & (case < 255))
-    kind = case[tuple(cubes.T)].astype(int)
-    number = FIRST[kind + 1] - FIRST[kind]
-    owner = np.repeat(np.arange(len(kind)), number)
-    within = np.arange(len(owner)) - np.repeat(np.cumsum(number) - number, number)
-    triangle = TRIANGLE_EDGES[FIRST[kind][owner] + within]
-    # In half voxels from the padded array's first centre: whole numbers.
-    halves = np.rint(2 * (cubes[owner, None] + EDGES[triangle])).astype(np.int64)
-    scale = np.array(spacing_mm) / 2
-    corners = (halves - 2) * scale
-    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
-    middle = -np.array(spacing_mm) if from_corner else corners.mean(axis=(0, 1))
-    volume = np.einsum("ni,ni->", a - middle, np.cross(b - middle, c - middle)) / 6
-    area = np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2
-    sizes = np.array(padded.shape) * 2
-    flat = np.ravel_multi_index(tuple(halves.reshape(-1, 3).T), tuple(sizes))
-    distinct = np.stack(np.unravel_index(np.unique(flat), tuple(sizes)), axis=1)
-    return Mesh(corners, abs(float(volume)), float(area), (distinct - 2) * scale)
+    flat = case.ravel()
+    where = np.flatnonzero((flat > 0) & (flat < 255))
+    cubes = np.stack(np.unravel_index(where, case.shape), axis=1)
+    kind = flat[where]
+    area, normal, moment = _of_cases(spacing_mm)
+    # A third of the flux of x through the surface.
+    origin = 0 if from_corner else cubes.mean(axis=0)
+    place = (cubes - origin) * np.array(spacing_mm)
+    volume = (np.einsum("ni,ni->", place, normal[kind]) + moment[kind].sum()) / 3
+    vertices, ends = _vertices(padded)
+    size = np.array(spacing_mm)
+    return Mesh(
+        abs(float(volume)), float(area[kind].sum()), vertices * size, ends * size
+    )
+
+
+def _of_cases(spacing_mm: Spacing) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Area, vector area and sum of a . n of the triangles (first corner a) by case."""
+    a, b, c = np.moveaxis(EDGES[TRIANGLE_EDGES] * np.array(spacing_mm), 1, 0)
+    normals = np.cross(b - a, c - a) / 2
+
+    def total(values: np.ndarray) -> np.ndarray:
+        return np.bincount(CASE, values, 256)
+
+    normal = np.stack([total(column) for column in normals.T], axis=1)
+    return total(np.linalg.norm(normals, axis=1)), normal, total((a * normals).sum(1))
+
+
+def _vertices(padded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Middles between voxels that differ, and the ends of each line, in voxels."""
+    every, ends = [], []
+    for axis in range(3):
+        differs = np.diff(padded, axis=axis) != 0
+        flat = np.flatnonzero(differs)
+        step = np.zeros(3)
+        step[axis] = 0.5
+        # The padding shifted all by one voxel.
+        found = np.stack(np.unravel_index(flat, differs.shape), axis=1) + (step - 1)
+        line = flat // differs.shape[2]
+        turn = line[1:] != line[:-1]
+        every.append(found)
+        ends.append(found[np.r_[True, turn] | np.r_[turn, True]])
+    return np.concatenate(every), np.concatenate(ends)

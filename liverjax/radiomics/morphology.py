@@ -56,7 +56,7 @@ def shape_features(
     """
     volume, area = mesh.volume_mm3, mesh.area_mm2
     ball = (36 * math.pi * volume**2) ** (1 / 3)
-    hull_volume, hull_area, outer = _hull(mesh.vertices)
+    hull_volume, hull_area, outer = _hull(mesh.ends)
     major, minor, least = principal_axes(points)
     extent = np.ptp(mesh.vertices, axis=0)
     box_area = 2 * (
@@ -90,9 +90,9 @@ def shape_features(
     }
 
 
-def _hull(vertices: np.ndarray) -> tuple[float, float, np.ndarray]:
-    hull = ConvexHull(vertices)
-    return float(hull.volume), float(hull.area), vertices[hull.vertices]
+def _hull(points: np.ndarray) -> tuple[float, float, np.ndarray]:
+    hull = ConvexHull(points)
+    return float(hull.volume), float(hull.area), points[hull.vertices]
 
 
 def hull_points(points: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "m k"]:
@@ -145,8 +145,8 @@ def spatial_correlation(
 ) -> tuple[float, float]:
     """Returns Moran's I and Geary's C over all pairs of voxels, weighted by 1/distance.
 
-    All pairs at one shift share a weight, so both sums are a product of the shifts'
-    autocorrelation with the weights: a Fourier transform, not a loop over pairs.
+    All pairs at one shift share a weight, so the sums are inner products of Fourier
+    transforms, not a loop over pairs.
     NaN for fewer than two voxels or one intensity.
     """
     count = int(mask.sum())
@@ -154,27 +154,48 @@ def spatial_correlation(
     square = float((values**2).sum())
     if count < 2 or square == 0:
         return math.nan, math.nan
-    size = tuple(fft.next_fast_len(2 * n - 1, real=True) for n in image.shape)
-    shifts = [
-        np.minimum(np.arange(n), n - np.arange(n)) * step
-        for n, step in zip(size, spacing_mm, strict=True)
-    ]
-    far = np.sqrt(
-        shifts[0][:, None, None] ** 2
-        + shifts[1][None, :, None] ** 2
-        + shifts[2][None, None, :] ** 2
-    )
-    far[0, 0, 0] = np.inf
-    weight = fft.rfftn(1 / far).real
-    del far
-    # Sum over pairs (i, j) of w_ij x_i y_j is the inner product of y with w * x.
-    around = fft.irfftn(fft.rfftn(mask.astype(float), size) * weight, size)
-    around = around[tuple(slice(n) for n in image.shape)]
-    total = float(around[mask].sum())
-    own = float((values[mask] ** 2 * around[mask]).sum())
-    del around
-    spread = fft.irfftn(fft.rfftn(values, size) * weight, size)
-    cross = float((spread[tuple(slice(n) for n in image.shape)] * values).sum())
+    # Even, so that distances on the circle are those of a half that is mirrored.
+    half = [fft.next_fast_len(n, real=True) + 1 for n in image.shape]
+    size = tuple(2 * (n - 1) for n in half)
+    far = [(np.arange(n) * step) ** 2 for n, step in zip(half, spacing_mm, strict=True)]
+    apart = np.sqrt(far[0][:, None, None] + far[1][:, None] + far[2])
+    apart[0, 0, 0] = np.inf
+    # The transform of an even array is the cosine transform of its half.
+    weight = fft.dctn(1 / apart, type=1, overwrite_x=True)
+    del apart
+    ones = _transform(mask.astype(float), size=size)
+    total = _inner(ones, ones, weight=weight)
+    own = _inner(ones, _transform(values**2, size=size), weight=weight)
+    del ones
+    spread = _transform(values, size=size)
+    cross = _inner(spread, spread, weight=weight)
     moran = count / total * cross / square
     geary = (count - 1) / (2 * total) * (2 * own - 2 * cross) / square
     return moran, geary
+
+
+def _transform(values: np.ndarray, *, size: tuple[int, ...]) -> np.ndarray:
+    """The real Fourier transform after padding with zeros, which are never walked."""
+    made = fft.rfft(values, size[2], axis=2)
+    made = fft.fft(made, size[1], axis=1, overwrite_x=True)
+    return fft.fft(made, size[0], axis=0, overwrite_x=True)
+
+
+def _inner(one: np.ndarray, other: np.ndarray, *, weight: np.ndarray) -> float:
+    """Sum over all pairs of voxels of w_ij x_i y_j, by Parseval's theorem.
+
+    Args:
+        one: Transform of x, its last axis halved.
+        other: Transform of y.
+        weight: Transform of w, every axis halved: it is even.
+    """
+    h, w = weight.shape[1:]
+    twice = np.full(w, 2.0)
+    twice[[0, -1]] = 1.0
+    total = 0.0
+    for k, (x, y) in enumerate(zip(one, other, strict=True)):
+        product = x.real * y.real + x.imag * y.imag
+        row = weight[min(k, len(one) - k)]
+        product[1 : h - 1] += product[: h - 1 : -1]
+        total += float(np.einsum("hw,hw,w->", product[:h], row, twice))
+    return total / (len(one) * one.shape[1] * 2 * (w - 1))

@@ -104,7 +104,8 @@ class ReproducibleColumns(TransformerMixin, BaseEstimator):
     """Keeps the features whose ICC over repeats of the training subjects is high.
 
     Attributes:
-        repeats: ``(subjects, repeats, features)`` of every subject, whoever is trained.
+        repeats: ``(subjects, repeats, features)`` of every subject, whoever is trained;
+            all NaN for a subject without.
         limit: Lowest ICC that is kept.
     """
 
@@ -116,9 +117,10 @@ class ReproducibleColumns(TransformerMixin, BaseEstimator):
         """Chooses the columns by these subjects' repeats alone.
 
         Raises:
-            ValueError: If no feature reaches the limit.
+            ValueError: If no feature reaches the limit, or fewer than two of these
+                subjects have repeats.
         """
-        found = icc(self.repeats[train])
+        found = icc(self.repeats[train & ~np.isnan(self.repeats).all(axis=(1, 2))])
         self.kept_ = np.flatnonzero(found >= self.limit)
         if not self.kept_.size:
             raise ValueError(f"no feature has an ICC of {self.limit} or more")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from liverjax.errors import InputError
-from liverjax.radiomics.filters import Filter
+from liverjax.radiomics.filters import Filter, read_filter
 
 FAMILIES = (
     "morphology",
@@ -22,6 +24,8 @@ FAMILIES = (
 )
 AGGREGATIONS = ("2D_avg", "2D_comb", "2_5D_avg", "2_5D_comb", "3D_avg", "3D_comb")
 Number = int | float
+# A smaller region has no texture to speak of; what a file of settings says goes.
+MIN_VOXELS = 64
 INTERPOLATIONS = {"nearest": 0, "linear": 1, "cubic": 3}
 
 
@@ -123,6 +127,40 @@ class Settings:
         return tuple(
             dict.fromkeys(name.rpartition("_")[0] for name in self.aggregation)
         )
+
+
+def make_settings(
+    values: Mapping[str, Any], *, by_slice: bool, title: str = "settings"
+) -> Settings:
+    """Returns settings of an examination from some of their fields.
+
+    Slices are measured with the planar aggregations, and regions of fewer than
+    `MIN_VOXELS` are refused, unless the values say otherwise.
+
+    Args:
+        values: Fields of `Settings` by name; a list stands for a tuple, and ``filter``
+            is a table of its ``kind`` and fields (`liverjax.radiomics.filters`).
+        by_slice: Whether slices are measured one by one.
+        title: Where the values come from, for messages.
+
+    Raises:
+        InputError: For a field that `Settings` does not have, or a value it refuses.
+    """
+    known = {field.name for field in dataclasses.fields(Settings)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise InputError(f"{title}: unknown {unknown}; known: {sorted(known)}")
+    base: dict[str, Any] = {"min_voxels": MIN_VOXELS}
+    if by_slice:
+        base["aggregation"] = ("2D_avg", "2D_comb")
+    given = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
+    if isinstance(given.get("filter"), Mapping):
+        given["filter"] = read_filter(given["filter"])
+        if by_slice and not given["filter"].planar:
+            raise InputError(
+                f"{title}: a slice has no depth to filter; set planar to true"
+            )
+    return Settings(**base | given)
 
 
 def _names(field: str, values: tuple[str, ...], known: tuple[str, ...]) -> None:

@@ -92,21 +92,26 @@ LEVELS = {
     "liverjax.train": 6,
     "liverjax.explain": 6,
     "liverjax.report": 6,
+    "liverjax.baseline_settings": 6,
     "liverjax.config": 7,
     "configs": 7,
     "liverjax.cluster": 2,
+    "liverjax.children": 2,
     "liverjax.study_flags": 8,
     "liverjax.runtime": 8,
     "liverjax.merge": 8,
     "liverjax.members": 8,
     "data_prep": 9,
     "liverjax.predict": 9,
+    "liverjax.baselines": 9,
     "liverjax.experiment": 9,
     "liverjax.together": 9,
     "liverjax.main": 10,
 }
 # Command lines inside a leaf stand above it.
-COMMANDS = {"liverjax.radiomics.__main__": 9, "liverjax.radiomics.classify": 9}
+COMMANDS = {
+    f"liverjax.radiomics.{name}": 9 for name in ("__main__", "jobs", "classify")
+}
 LEAVES = {"imaging", "stats", "tabular", "radiomics", "phantom"}
 
 PREPARATION = {"SimpleITK", "itk", "pydicom", "highdicom"}

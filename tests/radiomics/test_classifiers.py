@@ -5,6 +5,7 @@ import pytest
 from sklearn.feature_selection import SelectKBest, f_classif
 
 from liverjax.cohort import files, splits
+from liverjax.errors import InputError
 from liverjax.radiomics import classify
 from liverjax.radiomics.classifiers import (
     CLASSIFIERS,
@@ -92,42 +93,88 @@ def test_a_held_out_row_changes_nothing_that_is_fitted():
     np.testing.assert_array_equal(one[rest], two[rest])
 
 
-def test_seven_tables_that_the_report_reads(tmp_path):
-    rng = np.random.default_rng(5)
-    points = rng.integers(5, 16, 60)
-    task = ChildPugh()
-    made, _ = folds_of(task.true_class(points))
-    run, cohort = tmp_path / "run", tmp_path / "cohort"
-    splits.write_splits(run / "splits.json", made, seed=0)
+def write_study(folder, *, rng, subjects=60, channels=("native", "venous")):
+    """A cohort's table, splits and features of which two know the score."""
+    points = rng.integers(5, 16, subjects)
+    made, _ = folds_of(ChildPugh().true_class(points))
+    splits.write_splits(folder / "run" / "splits.json", made, seed=0)
     rows = [
         {"subject": f"S{i:03d}", "visit": 1, "set": "train", "site": ""}
         | {"child_pugh": int(value)}
         for i, value in enumerate(points)
     ]
-    files.write_csv(cohort / "examinations.csv", rows, columns=list(rows[0]))
-    signs = [
-        {"subject": row["subject"], "visit": 1, "channel": channel}
+    files.write_csv(folder / "cohort" / "examinations.csv", rows, columns=list(rows[0]))
+    return [
+        {"subject": row["subject"], "visit": 1, "channel": channel, "status": "ok"}
         | {
             f"f{k}": float(row["child_pugh"] * (k < 2) + rng.normal(0, 2))
             for k in range(6)
         }
         for row in rows
-        for channel in ("native", "venous")
+        for channel in channels
     ]
-    files.write_csv(tmp_path / "features.csv", signs, columns=list(signs[0]))
+
+
+def classified(folder, signs, *more):
+    columns = dict.fromkeys(name for row in signs for name in row)
+    files.write_csv(folder / "features.csv", signs, columns=list(columns))
+    words = [f"--features={folder / 'features.csv'}", f"--cohort={folder / 'cohort'}"]
     status = classify.main(
-        [
-            f"--features={tmp_path / 'features.csv'}",
-            f"--cohort={cohort}",
-            "--task=child_pugh",
-            f"--out={run}",
-        ]
+        [*words, "--task=child_pugh", f"--out={folder / 'run'}", *more]
     )
     assert status == 0
-    written = sorted(path.stem for path in (run / "models").iterdir())
-    assert written == sorted(CLASSIFIERS)
-    for name in written:
-        table = read_predictions(run / "models" / f"{name}.csv", task=task)
-        truth = task.true_class(table.target)
+    return {
+        path.stem: read_predictions(path, task=ChildPugh())
+        for path in (folder / "run" / "models").iterdir()
+    }
+
+
+def test_seven_tables_that_the_report_reads(tmp_path):
+    signs = write_study(tmp_path, rng=np.random.default_rng(5))
+    tables = classified(tmp_path, signs)
+    assert sorted(tables) == sorted(CLASSIFIERS)
+    for table in tables.values():
+        truth = ChildPugh().true_class(table.target)
         assert macro_auc(table.probs, truth=truth) > 0.6
         np.testing.assert_allclose(table.score, table.probs @ np.arange(3))
+
+
+@pytest.fixture
+def one_classifier(monkeypatch):
+    only = {"naive_bayes": CLASSIFIERS["naive_bayes"]}
+    monkeypatch.setattr(classify, "CLASSIFIERS", only)
+
+
+def test_features_that_do_not_repeat_are_not_learnt_from(tmp_path, one_classifier):
+    rng = np.random.default_rng(6)
+    signs = write_study(tmp_path, rng=rng, channels=("venous",))
+    shaken = [
+        row
+        | {"repeat": repeat}
+        | {f"f{k}": row[f"f{k}"] + 0.1 * rng.normal() for k in range(6)}
+        | {f"f{k}": rng.normal() for k in range(2) if repeat}
+        for row in signs
+        for repeat in range(3)
+    ]
+    (known,) = classified(tmp_path, signs).values()
+    (blind,) = classified(tmp_path, shaken).values()
+    (loose,) = classified(tmp_path, shaken, "--min-icc=-1").values()
+    truth = ChildPugh().true_class(known.target)
+    areas = [macro_auc(table.probs, truth=truth) for table in (known, blind, loose)]
+    assert areas[0] > 0.7 > 0.6 > areas[1]
+    assert areas[2] == pytest.approx(areas[0], abs=0.05)
+
+
+def test_a_failed_examination_is_left_out_and_named(tmp_path, one_classifier, caplog):
+    signs = write_study(tmp_path, rng=np.random.default_rng(7), channels=("venous",))
+    lost = {"subject": "S003", "visit": 1, "channel": "venous"}
+    signs[3] = lost | {"status": "failed", "reason": "the mask is empty"}
+    (table,) = classified(tmp_path, signs).values()
+    assert len(table.subject) == 59
+    assert "leaves out 1 failed examinations: ['S003/1']" in caplog.text
+
+
+def test_an_examination_without_a_row_is_an_error(tmp_path):
+    signs = write_study(tmp_path, rng=np.random.default_rng(8), channels=("venous",))
+    with pytest.raises(InputError, match="no features of 1 examinations"):
+        classified(tmp_path, signs[1:])

@@ -7,6 +7,8 @@ from liverjax.cohort import files
 from liverjax.errors import InputError
 from liverjax.radiomics import __main__ as command
 from liverjax.radiomics import extract
+from liverjax.radiomics.settings import make_settings
+from tests import whole_path
 
 sitk = pytest.importorskip("SimpleITK")
 
@@ -52,7 +54,7 @@ def test_a_row_an_examination_and_failures_named(study, capsys):
         sitk.GetArrayFromImage(image).astype(float),
         sitk.GetArrayFromImage(mask) == 1,
         spacing_mm=(3.0, 1.0, 1.0),
-        settings=command.read_settings(None, by_slice=False),
+        settings=make_settings({}, by_slice=False),
     )
     found = {name: float(rows[0][name]) for name in known}
     assert found == pytest.approx(known, rel=1e-6)
@@ -94,3 +96,24 @@ def test_a_volumetric_filter_of_slices_is_refused(study):
     files.write_json(path, {"filter": {"kind": "log", "sigma_mm": 2}})
     with pytest.raises(InputError, match="set planar to true"):
         run(study, f"--settings={path}", "--by-slice")
+
+
+def test_repeats_are_rows_of_slightly_different_features(study):
+    _, rows = run(study, "--repeats=2")
+    _, again = run(study, "--repeats=2")
+    one = [row for row in rows if row["subject"] == "P1"]
+    assert [row["repeat"] for row in one] == ["0", "1", "2"]
+    means = [float(row["stat_mean"]) for row in one]
+    assert len(set(means)) == 3
+    assert means[1:] == pytest.approx([means[0]] * 2, rel=0.2)
+    assert again == rows
+    failed = [row for row in rows if row["subject"] == "P3"]
+    assert [row["status"] for row in failed] == ["failed"]
+
+
+@pytest.mark.slow
+def test_the_command_measures_in_several_processes(study):
+    words = [f"--manifest={study / 'manifest.csv'}", f"--out={study / 'features.csv'}"]
+    ended = whole_path.run("liverjax.radiomics", *words, "--modality=mr", "--workers=2")
+    assert ended.returncode == 0, ended.stderr
+    assert "2 rows of" in ended.stdout
