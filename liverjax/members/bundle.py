@@ -98,10 +98,9 @@ def train_bundle(
         members = _members(run)
         rows = [_row(member, fitted) for member in members]
         _save_weights(folder, run, variables, fitted=fitted, members=members)
-        files.write_csv(folder / "unchosen.csv", rows, columns=list(rows[0]))
         chosen = write_trials(run.folder, members, trials=run.trials, ended=rows)
         _predict(run, fitted, features, learner=learner, trial=chosen, device=device)
-        (folder / "unchosen.csv").replace(run.folder / HEADS_TABLE)
+        files.write_csv(run.folder / HEADS_TABLE, rows, columns=list(rows[0]))
         return {
             member: "ok" if fitted.finite[_place(member)] else "non-finite"
             for member in members
