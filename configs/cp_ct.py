@@ -63,6 +63,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.model.pretrained = "imagenet"
     config.model.weights_dir = "weights"
     config.model.compute_dtype = "float32"
+    config.model.frozen = False  # True: linear heads on features, not augmented
     options = config.model.options = ConfigDict({"dropout": 0.0})
     options.width = config_dict.placeholder(int)  # None: the published one
 

@@ -73,6 +73,8 @@ class ModelConfig:
         weights_dir: Folder of converted weights.
         compute_dtype: ``float32`` or ``bfloat16``; parameters, statistics, reductions
             and losses are float32 either way.
+        frozen: Train linear heads on features that are computed once, of the central
+            crop without augmentation.
         options: Passed to the model by name.
     """
 
@@ -80,6 +82,7 @@ class ModelConfig:
     pretrained: str
     weights_dir: str
     compute_dtype: str
+    frozen: bool
     options: Mapping[str, Any]
 
 
@@ -393,6 +396,8 @@ def _impossible(study: StudyConfig) -> list[str]:
         )
     if study.members is not None and min(study.members, default=0) < 0:
         problems.append(f"members={study.members}: expected places from 0")
+    if model.frozen and (study.members or study.mesh != MeshConfig(1, span=False)):
+        problems.append("model.frozen: expected mesh.data=1, no mesh.span, no members")
     if cohort.manifest and cohort.phantom:
         problems.append("cohort.manifest and cohort.phantom: expected only one of them")
     return problems

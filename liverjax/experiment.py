@@ -72,9 +72,10 @@ def run(study: StudyConfig, *, scheduler: str | None = None) -> RunOutcome:
     every = every_member(study, folds=folds)
     chosen = pick_members(every, places=study.members)
     if chosen:
-        groups = runtime.start(len(every), group=study.mesh.data)
+        wanted = 1 if study.model.frozen else len(every)
+        groups = runtime.start(wanted, group=study.mesh.data)
         files.write_json(folder / "environment.json", runtime.facts(groups))
-        if scheduler is None:
+        if scheduler is None or study.model.frozen:
             ended = members.train_members(folder, chosen, groups=groups)
         else:
             ended = dealing.train_members(

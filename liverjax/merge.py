@@ -13,6 +13,7 @@ from liverjax.cohort import files
 from liverjax.cohort.schema import TRAIN
 from liverjax.errors import InputError
 from liverjax.members import Member, folder_of
+from liverjax.members.trials import HEADS
 from liverjax.report import tables
 from liverjax.tasks.question import Outcome, Task
 
@@ -28,16 +29,15 @@ def write_predictions(
     Args:
         folder: Of the run.
         members: All of the study.
-        trial: The one that supplies ``predictions.csv``; all stand in the others.
+        trial: The one that supplies ``predictions.csv``; all stand in the others, but
+            of a bundle of heads that one alone.
         task: Gives the class.
 
     Raises:
         InputError: If no member has a usable state.
     """
-    folders = [folder_of(folder, member) for member in members]
-    keys = [dataclasses.asdict(member) for member in members]
-    by_member = concatenate(folders, name="predictions.csv", keys=keys)
-    by_slice = concatenate(folders, name="predictions_slices.csv", keys=keys)
+    by_member = _of_members(folder, members, name="predictions.csv")
+    by_slice = _of_members(folder, members, name="predictions_slices.csv")
     if not by_member:
         raise InputError(
             f"{folder}: every member became non-finite before its first selection; "
@@ -60,6 +60,17 @@ def write_predictions(
     tables.write_predictions(
         folder / "predictions.csv", average_members(chosen, task=task), task=task
     )
+
+
+def _of_members(
+    folder: pathlib.Path, members: Sequence[Member], *, name: str
+) -> list[files.Row]:
+    """Returns one table of every member, or of the heads that were trained together."""
+    if (folder / HEADS).exists():
+        return files.read_csv(folder / HEADS / name)[1]
+    folders = [folder_of(folder, member) for member in members]
+    keys = [dataclasses.asdict(member) for member in members]
+    return concatenate(folders, name=name, keys=keys)
 
 
 def concatenate(

@@ -174,8 +174,8 @@ def cover_slices(spans: Spans) -> tuple[Rows, Int[np.ndarray, " n"]]:
 
 def fetch_slice(
     arrays: Mapping[str, Any], row: Int[Array, " 1"]
-) -> dict[str, Shaped[Array, "h w c"]]:
-    """Returns one record's arrays."""
+) -> dict[str, Shaped[Array, "..."]]:
+    """Returns one record's arrays, images or features."""
     return {name: take(array, row[0], count=1)[0] for name, array in arrays.items()}
 
 

@@ -24,6 +24,7 @@ from liverjax import runtime
 from liverjax.cohort import files
 from liverjax.data.resident import Device, own_device
 from liverjax.members import spanning
+from liverjax.members.bundle import train_bundle
 from liverjax.members.claims import claim
 from liverjax.members.member import DONE, Member, folder_of, of_study
 from liverjax.members.networks import (
@@ -35,12 +36,12 @@ from liverjax.members.networks import (
     status_of,
     with_best,
 )
-from liverjax.members.run_folder import Run, make_plan, open_run
+from liverjax.members.run_folder import Run, make_plan, open_run, read_study
 from liverjax.members.seats import Seat, Seats
 from liverjax.members.spanning import SharedStop
 from liverjax.members.stopping import Stop, stop_on_signals
-from liverjax.members.tables import write_tables
-from liverjax.members.trials import make_trials, write_trials
+from liverjax.members.tables import make_tables, write_tables
+from liverjax.members.trials import HEADS_TABLE, make_trials, write_trials
 from liverjax.tasks.question import average_rows
 from liverjax.train import checkpoint
 from liverjax.train.evaluate import predict_rows
@@ -119,6 +120,8 @@ def train_members(
         InputError: If the run folder cannot be used, or the cohort does not fit.
     """
     statuses = _finished(run_folder, members)
+    if read_study(run_folder).model.frozen:
+        return _train_heads(run_folder, members, device=groups[0][0])
     if all(member in statuses for member in members):
         return Ended(statuses, signal=None)
     run = open_run(run_folder)
@@ -177,6 +180,17 @@ def _deal(
             futures = [pool.submit(work, group) for group in seats.groups]
         _raise_first(futures)
         return Ended(statuses, signal=stop.signal)
+
+
+def _train_heads(
+    run_folder: pathlib.Path, members: Sequence[Member], *, device: Device
+) -> Ended:
+    """Trains the heads of a study with a frozen backbone, if that is not done."""
+    if (run_folder / HEADS_TABLE).exists():
+        return Ended(dict.fromkeys(members, "ok"), signal=None)
+    with stop_on_signals() as stop:
+        statuses = train_bundle(open_run(run_folder), device=device, stop=stop)
+        return Ended(statuses or {}, signal=stop.signal if statuses is None else None)
 
 
 def train_member(
@@ -293,16 +307,16 @@ def _predict(
         )
     else:
         logits = np.zeros((0, run.task.num_outputs), np.float32)
-    write_tables(
-        folder_of(run.home, member),
+    made = make_tables(
+        run.task.link(logits),
         task=run.task,
         fold=member.fold,
         examinations=examinations,
         chosen=chosen,
         record=rows[:, 0],
         whose=whose,
-        outcome=run.task.link(logits),
     )
+    write_tables(folder_of(run.home, member), made)
 
 
 def _write_done(

@@ -11,13 +11,14 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
+from liverjax import weights
 from liverjax.cohort import files
 from liverjax.config import StudyConfig
 from liverjax.data.resident import Device, place
 from liverjax.errors import InputError
 from liverjax.members.member import DONE, Member, folder_of
 from liverjax.members.run_folder import make_learner, read_study
-from liverjax.members.trials import read_chosen
+from liverjax.members.trials import HEADS, HEADS_TABLE, read_chosen, read_heads
 from liverjax.tasks.question import Outcome, average_rows
 from liverjax.train import checkpoint
 from liverjax.train.compile import Learner, compile_predictor, group_sharding
@@ -53,9 +54,13 @@ def with_best(run_folder: pathlib.Path) -> tuple[Member, ...]:
 
     Of several trials, those of the chosen one.
     """
-    done = [files.read_json(p) for p in (run_folder / "members").glob(f"*/{DONE}")]
     chosen = read_chosen(run_folder)
-    found = [Member(**d["member"]) for d in done if d["best_epoch"] is not None]
+    if (run_folder / HEADS_TABLE).exists():
+        rows = [row for row in read_heads(run_folder) if row["best_epoch"]]
+        found = [_member(row) for row in rows]
+    else:
+        done = [files.read_json(p) for p in (run_folder / "members").glob(f"*/{DONE}")]
+        found = [Member(**d["member"]) for d in done if d["best_epoch"] is not None]
     return tuple(sorted(member for member in found if member.trial == chosen))
 
 
@@ -87,7 +92,10 @@ def load_network(run_folder: pathlib.Path, member: Member) -> Network:
         InputError: If there is none, or the run folder cannot be used.
     """
     study = read_study(run_folder)
-    variables, about = _load(folder_of(run_folder, member))
+    if study.model.frozen:
+        variables, about = _load_head(run_folder, member)
+    else:
+        variables, about = _load(folder_of(run_folder, member))
     learner = make_learner(study, mean=about["input_mean"], std=about["input_std"])
     return Network(study=study, learner=learner, variables=variables)
 
@@ -138,6 +146,28 @@ def predict_arrays(
         outcome = average_rows(task.link(logits), group=whose, num_groups=len(spans))
         outcomes.append(outcome)
     return tuple(outcomes)
+
+
+def _load_head(
+    run_folder: pathlib.Path, member: Member
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns the backbone with one head of a bundle."""
+    if not (run_folder / HEADS_TABLE).exists():
+        raise InputError(
+            f"{run_folder / HEADS}: no trained heads here; train them with "
+            "python -m liverjax.main"
+        )
+    variables, meta = weights.load(run_folder / HEADS / "backbone.safetensors")
+    heads, _ = weights.load(run_folder / HEADS / "heads.safetensors")
+    place = [_member(row) for row in read_heads(run_folder)].index(member)
+    own = jax.tree.map(lambda leaf: leaf[place], heads["params"])
+    found = {"batch_stats": {}} | variables
+    found["params"] = variables["params"] | own
+    return found, {"input_mean": meta.input_mean, "input_std": meta.input_std}
+
+
+def _member(row: files.Row) -> Member:
+    return Member(*(int(row[name]) for name in ("fold", "seed", "trial")))
 
 
 def _load(folder: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,14 +12,30 @@ from jaxtyping import Int
 
 from liverjax.cohort import files
 from liverjax.cohort.schema import TRAIN
+from liverjax.members.member import Member
 from liverjax.members.run_folder import Examinations
 from liverjax.tasks.question import Outcome, Task, average_rows
 
 SLICES, PREDICTIONS = "predictions_slices.csv", "predictions.csv"  # in its folder
 
 
-def write_tables(
-    folder: pathlib.Path,
+@dataclasses.dataclass(frozen=True)
+class Tables:
+    """A member's predictions, as rows of its two tables.
+
+    Attributes:
+        slices: Of each predicted row.
+        examinations: Of each examination.
+        probs: Columns of probabilities.
+    """
+
+    slices: list[dict[str, Any]]
+    examinations: list[dict[str, Any]]
+    probs: list[str]
+
+
+def make_tables(
+    outcome: Outcome,
     *,
     task: Task,
     fold: int,
@@ -25,19 +43,17 @@ def write_tables(
     chosen: Int[np.ndarray, " e"],
     record: Int[np.ndarray, " n"],
     whose: Int[np.ndarray, " n"],
-    outcome: Outcome,
-) -> None:
-    """Writes ``predictions_slices.csv`` and ``predictions.csv``.
+) -> Tables:
+    """Returns what a member leaves of the examinations it has predicted.
 
     Args:
-        folder: The member's.
+        outcome: Of each predicted row.
         task: Names the classes and gives an examination's.
         fold: The member's; stands in the rows of the set ``train``.
         examinations: Of the cohort.
         chosen: Places of the predicted ones.
         record: First record of each predicted row.
         whose: Place in ``chosen`` of each predicted row.
-        outcome: Of each predicted row.
     """
     names = [
         {
@@ -67,15 +83,44 @@ def write_tables(
             zip(chosen, _values(averaged, probs=probs), strict=True)
         )
     ]
+    return Tables(slices=slices, examinations=rows, probs=probs)
+
+
+def write_tables(folder: pathlib.Path, made: Tables) -> None:
+    """Writes ``predictions_slices.csv`` and ``predictions.csv`` of one member."""
     files.write_csv(
         folder / SLICES,
-        slices,
-        columns=["record", "subject", "visit", "set", "score", *probs],
+        made.slices,
+        columns=["record", "subject", "visit", "set", "score", *made.probs],
     )
     key = ["subject", "visit", "set", "site", "fold", "target"]
     files.write_csv(
-        folder / PREDICTIONS, rows, columns=[*key, "score", *probs, "class"]
+        folder / PREDICTIONS,
+        made.examinations,
+        columns=[*key, "score", *made.probs, "class"],
     )
+
+
+def write_bundle_tables(
+    folder: pathlib.Path, made: Sequence[tuple[Member, Tables]]
+) -> None:
+    """Writes the same tables of several members, with fold, seed and trial."""
+    probs = made[0][1].probs if made else []
+    keys = [field.name for field in dataclasses.fields(Member)]
+    for name, columns, rows in (
+        (SLICES, ["record", "subject", "visit", "set"], "slices"),
+        (PREDICTIONS, ["subject", "visit", "set", "site", "target"], "examinations"),
+    ):
+        last = [] if name == SLICES else ["class"]
+        files.write_csv(
+            folder / name,
+            [
+                row | dataclasses.asdict(member)
+                for member, tables in made
+                for row in vars(tables)[rows]
+            ],
+            columns=[*keys, *columns, "score", *probs, *last],
+        )
 
 
 def _values(outcome: Outcome, *, probs: list[str]) -> list[dict[str, float]]:

@@ -77,6 +77,11 @@ def _of_config(config: Mapping[str, Any]) -> list[str]:
             f"The network has {width}/{_FULL_WIDTH} of its published width: a demo, "
             "not the paper's network."
         )
+    if model.get("frozen"):
+        found.append(
+            "Frozen backbone: only linear heads were trained, on features of images "
+            "without augmentation. A cheap baseline, not the network trained whole."
+        )
     if model.get("pretrained") == "none":
         found.append("No pretrained weights: the network started at random.")
     if (config.get("split") or {}).get("leak_check") is False:
@@ -113,6 +118,9 @@ def _of_split(run: RunFolder) -> list[str]:
 
 def _of_members(run: RunFolder) -> list[str]:
     found = []
+    lost = sum(row["finite"] == "0" for row in run.heads)
+    if lost:
+        found.append(f"{lost} of {len(run.heads)} heads became non-finite.")
     for member in run.members:
         failed = member.done.get("failed_at")
         if failed:

@@ -61,9 +61,15 @@ def _network(config: Mapping[str, Any], run: RunFolder) -> list[str]:
         start = model.get("pretrained") or "none"
         words = "random weights" if start == "none" else f"weights of {start}"
         found.append(f"The network was {model['name']}, started from {words}.")
-    if train.get("epochs"):
+    if model.get("frozen"):
         found.append(
-            f"It was trained for at most {train['epochs']} epochs with batches of "
+            "All its layers but the last were frozen; linear heads were trained on "
+            "features of the central crop, without image augmentation."
+        )
+    if train.get("epochs"):
+        what = "Each head" if model.get("frozen") else "It"
+        found.append(
+            f"{what} was trained for at most {train['epochs']} epochs with batches of "
             f"{train.get('batch_size', '?')} and a learning rate of "
             f"{train.get('learning_rate', '?')}."
         )

@@ -57,6 +57,7 @@ class RunFolder:
         exclusions: Rows of ``exclusions.csv``: who never reached the manifest.
         per_fold: Rows of ``per_fold.csv``.
         members: Trained networks.
+        heads: Rows of ``members/heads/heads.csv``: heads on a frozen backbone.
         pictures: The folder of the examinations' pictures.
         sources: The files that were read.
     """
@@ -73,6 +74,7 @@ class RunFolder:
     exclusions: tuple[Row, ...]
     per_fold: tuple[Row, ...]
     members: tuple[MemberFacts, ...]
+    heads: tuple[Row, ...]
     pictures: pathlib.Path
     sources: tuple[Source, ...]
 
@@ -167,6 +169,7 @@ def read_run(run_dir: pathlib.Path, *, task: Question) -> RunFolder:
         exclusions=tuple(_rows(run_dir / "exclusions.csv")),
         per_fold=tuple(_rows(run_dir / "per_fold.csv")),
         members=_members(run_dir / "members"),
+        heads=tuple(_rows(run_dir / "members" / "heads" / "heads.csv")),
         pictures=pathlib.Path(cohort) / "qc",
         sources=_sources(run_dir),
     )
@@ -211,7 +214,7 @@ def _models(
 def _members(folder: pathlib.Path) -> tuple[MemberFacts, ...]:
     found = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if not path.is_dir():
+        if not path.is_dir() or path.name == "heads":
             continue
         found.append(
             MemberFacts(

@@ -18,6 +18,8 @@ def cautions(sentences: Sequence[str]) -> Section:
 
 def training(run: RunFolder) -> Section:
     """Returns the learning curves and how each network's training ended."""
+    if run.heads:
+        return _heads(run)
     curves = {member.name: member.epochs for member in run.members if member.epochs}
     picture = ""
     if curves:
@@ -48,6 +50,39 @@ def training(run: RunFolder) -> Section:
     )
 
 
+def _heads(run: RunFolder) -> Section:
+    """Returns how the heads on a frozen backbone ended, in a few lines."""
+    epochs = [int(row["epochs"]) for row in run.heads]
+    known = [float(row["select_score"]) for row in run.heads if row["select_score"]]
+    summary = markup.facts(
+        [
+            ("Linear heads", len(run.heads)),
+            *(
+                (label, len({row[name] for row in run.heads}))
+                for label, name in (
+                    ("Folds", "fold"),
+                    ("Seeds", "seed"),
+                    ("Trials", "trial"),
+                )
+            ),
+            ("Epochs", f"{min(epochs)} to {max(epochs)}"),
+            (
+                "Selection score",
+                f"{min(known):.3g} to {max(known):.3g}" if known else None,
+            ),
+            ("Not finite", sum(row["finite"] == "0" for row in run.heads)),
+        ]
+    )
+    return markup.section(
+        "training",
+        "Training",
+        "<p>The backbone's features of the central crop were computed once, without "
+        "augmentation; the heads were trained on them together.</p>",
+        summary,
+        source="members/heads/heads.csv, trials.csv",
+    )
+
+
 def what_was_run(run: RunFolder) -> Section:
     """Returns the study in a few lines, then config and environment whole."""
     config, environment = run.config, run.environment
@@ -64,6 +99,7 @@ def what_was_run(run: RunFolder) -> Section:
             ("Network", model.get("name")),
             ("Network options", _listed(model.get("options"))),
             ("Pretrained", model.get("pretrained")),
+            ("Backbone", "frozen" if model.get("frozen") else None),
             ("Folds", split.get("folds")),
             ("Epoch picked on", split.get("select_on")),
             ("Seeds a fold", train.get("seeds")),

@@ -185,7 +185,7 @@ def compile_programs(
     return Programs(
         create=create,
         advance=advance,
-        keep_best=_compile(
+        keep_best=compile_ahead(
             keep_best, best, best, better, sharding=sharding, donate=(0,)
         ),
         predictor=compile_predictor(
@@ -241,7 +241,7 @@ def compile_predictor(
         )
         return logits, learner.loss_fn(logits, target)
 
-    compiled = _compile(
+    compiled = compile_ahead(
         predict,
         _place(variables, sharding=sharding),
         _like((batch_size, row_length), np.int32, sharding=sharding),
@@ -294,7 +294,7 @@ def _compile_create(
     state = _place(jax.eval_shape(create, *given), sharding=sharding)
     on_cpu = next(iter(sharding.device_set)).platform == "cpu"
     options = QUICKLY_BUILT if on_cpu else None
-    return _compile(create, *given, sharding=sharding, options=options), state
+    return compile_ahead(create, *given, sharding=sharding, options=options), state
 
 
 def _compile_advance(
@@ -324,7 +324,7 @@ def _compile_advance(
     )
     bound = like((), np.int32)
     given = (state, losses, table, arrays, bound, bound)
-    return _compile(run, *given, sharding=sharding, donate=(0, 1)), losses
+    return compile_ahead(run, *given, sharding=sharding, donate=(0, 1)), losses
 
 
 def _see(arrays: Any, rows: Any, *, crop_fn: Any, gather: Any) -> Any:
@@ -345,13 +345,14 @@ def _gather(learner: Learner, *, sharding: NamedSharding) -> Callable[..., Any]:
     return gather
 
 
-def _compile(
+def compile_ahead(
     function: Callable[..., Any],
     *arguments: Any,
     sharding: NamedSharding,
     donate: tuple[int, ...] = (),
     options: Mapping[str, Any] | None = None,
 ) -> Any:
+    """Returns a function compiled for its arguments, or their shapes, and no others."""
     jitted = jax.jit(function, out_shardings=sharding, donate_argnums=donate)
     given = None if options is None else dict(options)
     return jitted.lower(*arguments).compile(compiler_options=given)

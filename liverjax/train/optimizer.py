@@ -53,8 +53,8 @@ def with_learning_rate(opt_state: Any, learning_rate: float) -> Any:
     return with_hyperparams(opt_state, {"learning_rate": learning_rate})
 
 
-def with_hyperparams(opt_state: Any, values: Mapping[str, float]) -> Any:
-    """Returns the optimiser's state with other values in its leaves, by name."""
+def with_hyperparams(opt_state: Any, values: Mapping[str, Any]) -> Any:
+    """Returns the optimiser's state with other numbers in its leaves, by name."""
     leaves = opt_state.hyperparams
     # Numpy arrays of the leaves' types: a Python float would be another program.
     changed = {name: np.asarray(v, leaves[name].dtype) for name, v in values.items()}

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from liverjax import report
+from liverjax.cohort import files
 from liverjax.report import checklists
 from liverjax.report.__main__ import main
 from liverjax.report.html import write_report
@@ -80,3 +81,20 @@ def test_the_lists_have_the_published_items_once_each():
     assert [number for number, _, _ in checklists.CLAIM] == [
         str(i) for i in range(1, 45)
     ]
+def test_a_frozen_backbone_is_told_with_its_heads(tmp_path):
+    run = fake_run.build(tmp_path / "run")
+    config = files.read_json(run / "config.json")
+    config["model"]["frozen"] = True
+    files.write_json(run / "config.json", config)
+    columns = ["fold", "seed", "trial", "epochs", "select_score", "finite"]
+    rows = [
+        dict(zip(columns, (0, 0, trial, 7, 0.5, trial), strict=True))
+        for trial in (0, 1)
+    ]
+    files.write_csv(run / "members" / "heads" / "heads.csv", rows, columns=columns)
+    report.judge_run(run, task=fake_run.TASK)
+    page = write_report(run, task=fake_run.TASK).read_text(encoding="utf-8")
+    assert "without image augmentation. Each head was" in part(page, "methods")
+    assert "<dt>Linear heads</dt><dd>2</dd>" in part(page, "training")
+    assert "1 of 2 heads became non-finite." in part(page, "cautions")
+    assert "Frozen backbone: only linear heads" in part(page, "cautions")

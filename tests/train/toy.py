@@ -23,6 +23,7 @@ from liverjax.data.rows import (
 )
 from liverjax.models.layers.conv import Conv
 from liverjax.models.layers.norm import BatchNorm
+from liverjax.models.layers.stage import mark_stage
 from liverjax.train.compile import (
     Learner,
     Programs,
@@ -62,6 +63,7 @@ class Net(nn.Module):
         x = nn.relu(BatchNorm(name="bn1")(x, train=train))
         x = Conv(self.width, (3, 3), 1, 1, dtype=x.dtype, name="conv2")(x)
         x = nn.relu(BatchNorm(name="bn2")(x, train=train)).mean((1, 2))
+        x = mark_stage(self, "pooled", x)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         if stack:
             x = x.reshape((-1, depth, x.shape[-1])).mean(1)
