@@ -112,6 +112,8 @@ def get_config(variant: str = "") -> ConfigDict:
     train.save_every_s = 60.0
     train.piece_s = 5.0
 
+    config.data = ConfigDict({"placement": "auto"})  # or "resident", "stream"
+    config.data.memory_gib = config_dict.placeholder(float)  # None: what is free
     # Devices a member; span: one network over all devices of all processes.
     config.mesh = ConfigDict({"data": 1, "span": False})
     config.members = config_dict.placeholder(tuple)  # of this start; None: all

@@ -93,6 +93,7 @@ LEVELS = {
     "liverjax.explain": 6,
     "liverjax.report": 6,
     "liverjax.config": 7,
+    "liverjax.config_values": 7,
     "configs": 7,
     "liverjax.cluster": 2,
     "liverjax.study_flags": 8,
