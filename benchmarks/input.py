@@ -7,7 +7,8 @@ cohort, streamed with a cap that keeps all of it once it is read, and by a twin 
 one batch and takes it again and again. What is lost against the twin is the price of
 the data. The shards were just written, so that a stream reads them from the system's
 file cache if there is room: a disk's own speed is not measured. Rounds of all
-contenders alternate; a figure is the median round, compile time apart.
+contenders alternate; a speed is the median round, what is lost the median over rounds
+of the loss against the twin's round beside it, compile time apart.
 """
 
 from __future__ import annotations
@@ -238,16 +239,21 @@ def compare(cohort: Any, case: Case, *, share: int, seconds: float) -> dict[str,
     print(f"{case.label}, {count} records, {cohort.nbytes / 1e6:.0f} MB")
     found: dict[str, Any] = {"records": count, "cohort_mb": round(cohort.nbytes / 1e6)}
     for name, value in speed.items():
-        lost = 1 - value / speed["no data"]
+        lost = 1 - _beside(rounds[name], rounds["no data"])
         marks = ", ".join(f"{v:,.0f}" for v in rounds[name])
         print(f"  {name}: {value:,.1f} images/s, {lost:.1%} lost (rounds: {marks})")
         found[f"{name}, images_per_s"] = round(value, 1)
         if name != "no data":
             found[f"{name}, share of time lost"] = round(lost, 3)
         if name.startswith("stream"):
-            share_of = value / speed["resident"]
+            share_of = _beside(rounds[name], rounds["resident"])
             found[f"{name}, share of the resident speed"] = round(share_of, 3)
     return found
+
+
+def _beside(ours: Sequence[float], others: Sequence[float]) -> float:
+    """Returns the median ratio of rounds that stood beside each other."""
+    return statistics.median(a / b for a, b in zip(ours, others, strict=True))
 
 
 class _Same:
