@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import logging
 import math
+import mmap
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -141,11 +142,14 @@ def take(
 
 
 def aligned_empty(shape: tuple[int, ...], *, dtype: Any) -> np.ndarray:
-    """Returns an uninitialised host array that host devices can alias."""
+    """Returns a host array of zeros that host devices can alias.
+
+    Of pages of its own, which start aligned and go back to the system when it is freed:
+    the allocator keeps what a thread has freed.
+    """
     nbytes = math.prod(shape) * np.dtype(dtype).itemsize
-    raw = np.empty(nbytes + ALIGNMENT, np.uint8)
-    offset = -raw.ctypes.data % ALIGNMENT
-    return raw[offset : offset + nbytes].view(dtype).reshape(shape)
+    pages = mmap.mmap(-1, max(nbytes, 1))
+    return np.frombuffer(pages, np.uint8, nbytes).view(dtype).reshape(shape)
 
 
 def read_host_arrays(cohort: Cohort) -> dict[str, np.ndarray]:

@@ -124,7 +124,8 @@ class Records:
                 "python -m data_prep.build"
             )
         self._kept = {
-            spec.name: np.empty((keep, *spec.shape), spec.dtype) for spec in self.specs
+            spec.name: aligned_empty((keep, *spec.shape), dtype=spec.dtype)
+            for spec in self.specs
         }
         self._slot = np.full(cohort.num_records, -1)  # where a record is kept
         self._used, self._keep = 0, keep
