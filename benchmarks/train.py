@@ -66,6 +66,7 @@ class Trainer:
     def __init__(self, case: Case, device: Any) -> None:
         import jax
 
+        from liverjax.cohort.schema import RECORD
         from liverjax.data.resident import place
         from liverjax.data.rows import OCCURRENCE, ROW
         from liverjax.train import member_key
@@ -80,8 +81,10 @@ class Trainer:
         self.arrays = place({"image": images}, sharding)
         self.steps = 256
         rows = self.steps * case.batch_size
+        record = rng.integers(0, len(images), rows).astype(np.int32)
         table = {
-            ROW: rng.integers(0, len(images), (rows, 1)).astype(np.int32),
+            ROW: record[:, None],
+            RECORD: record,
             OCCURRENCE: np.zeros(rows, np.int32),
             "target": rng.random(rows, np.float32),
         }

@@ -113,6 +113,8 @@ def get_config(variant: str = "") -> ConfigDict:
     train.save_every_s = 60.0
     train.piece_s = 5.0
 
+    config.data = ConfigDict({"placement": "auto"})  # or "resident", "stream"
+    config.data.memory_gib = config_dict.placeholder(float)  # None: what is free
     # Devices a member; span: one network over all devices of all processes.
     # Not the paper's: classifiers on radiomics (study 002) beside the network.
     radiomics = ConfigDict({"run": False, "channels": (), "by_slice": False})

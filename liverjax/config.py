@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import types
-import typing
 from collections.abc import Mapping
 from typing import Any
 
-from liverjax import tasks
 from liverjax.baseline_settings import BaselineSettings
 from liverjax.cohort.files import to_json
 from liverjax.cohort.schema import Recipe
+from liverjax.config_values import build
 from liverjax.data.augment_settings import AugmentSettings
-from liverjax.errors import InputError, raise_all
+from liverjax.errors import raise_all
 from liverjax.tasks.question import Task
 
 SCHEDULES = ("constant", "halving", "cosine", "plateau")
+PLACEMENTS = ("auto", "resident", "stream")
 SELECT_UNITS = ("examination", "slice")
 
 
@@ -173,6 +172,21 @@ class TrainConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Where the records lie while members are trained; no part of a study's identity.
+
+    Attributes:
+        placement: ``resident`` on the device, ``stream`` from the shards as they are
+            needed, or ``auto``: resident if they fit.
+        memory_gib: Host memory for records, of a process, in GiB; a larger cohort is
+            streamed. None is what is free, half of that for a stream.
+    """
+
+    placement: str
+    memory_gib: float | None
+
+
+@dataclasses.dataclass(frozen=True)
 class MeshConfig:
     """How devices are grouped; no part of a study's identity.
 
@@ -202,6 +216,7 @@ class StudyConfig:
         augment: Random changes of training examples.
         train: Optimisation.
         baselines: What is fitted beside the network.
+        data: Memory.
         mesh: Devices.
         members: Places of the members that this start trains, in the order fold,
             seed, trial; such a start writes no report. Empty: none, the cohort and the
@@ -218,6 +233,7 @@ class StudyConfig:
     augment: AugmentSettings
     train: TrainConfig
     baselines: BaselineSettings
+    data: DataConfig
     mesh: MeshConfig
     members: tuple[int, ...] | None
 
@@ -231,7 +247,7 @@ def from_config_dict(config: Any) -> StudyConfig:
     """
     values = config.to_dict() if hasattr(config, "to_dict") else dict(config)
     problems: list[str] = []
-    study = _build(StudyConfig, values, prefix="", problems=problems)
+    study = build(StudyConfig, values, prefix="", problems=problems)
     raise_all(problems, title="config")
     problems += _impossible(study)
     raise_all(problems, title="config")
@@ -248,11 +264,12 @@ def to_dict(study: StudyConfig) -> dict[str, Any]:
 def identity(study: StudyConfig) -> str:
     """Returns a hash of all that decides a run's numbers.
 
-    Where the run folder, the cohort and the weights lie, how many processes prepare,
-    how members are dealt and how often is saved are no part of it.
+    Where the run folder, the cohort, its records in memory and the weights lie, how
+    many processes prepare, how members are dealt and how often is saved are no part of
+    it.
     """
     values = to_dict(study)
-    for name in ("workdir", "mesh", "members"):
+    for name in ("workdir", "data", "mesh", "members"):
         del values[name]
     for name in ("path", "manifest", "workers"):
         del values["cohort"][name]
@@ -262,86 +279,10 @@ def identity(study: StudyConfig) -> str:
     return hashlib.sha256(to_json(values).encode()).hexdigest()[:16]
 
 
-def _task(values: Any, problems: list[str]) -> Task | None:
-    if not isinstance(values, Mapping) or "name" not in values:
-        problems.append(f"task.name is missing: expected one of {sorted(tasks.TASKS)}")
-        return None
-    try:
-        return tasks.make(
-            values["name"], **{k: v for k, v in values.items() if k != "name"}
-        )
-    except (InputError, TypeError) as error:
-        problems.append(str(error))
-        return None
-
-
-def _build(
-    kind: type, values: Mapping[str, Any], *, prefix: str, problems: list[str]
-) -> Any:
-    """Returns a dataclass of type-checked values, or None after noting problems."""
-    hints = typing.get_type_hints(kind)
-    known = [field.name for field in dataclasses.fields(kind)]
-    before = len(problems)
-    problems += [
-        f"{prefix}{name} is unknown; known here: {', '.join(known)}"
-        for name in values
-        if name not in known
-    ]
-    built = {}
-    for name in known:
-        if name not in values:
-            problems.append(f"{prefix}{name} is missing: expected {_name(hints[name])}")
-        else:
-            built[name] = _convert(
-                values[name], hints[name], name=prefix + name, problems=problems
-            )
-    if len(problems) > before:
-        return None
-    try:
-        return kind(**built)
-    except ValueError as error:
-        problems.append(f"{prefix.rstrip('.') or kind.__name__}: {error}")
-        return None
-
-
-def _convert(value: Any, hint: Any, *, name: str, problems: list[str]) -> Any:
-    """Returns a value as its annotation wants it; notes a problem if it cannot."""
-    options = typing.get_args(hint)
-    if isinstance(hint, types.UnionType):
-        if value is None:
-            return None
-        (hint,) = [option for option in options if option is not type(None)]
-        return _convert(value, hint, name=name, problems=problems)
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        if isinstance(value, Mapping):
-            return _build(hint, value, prefix=f"{name}.", problems=problems)
-    elif typing.get_origin(hint) is tuple and isinstance(value, (tuple, list)):
-        kinds = [options[0]] * len(value) if options[-1] is Ellipsis else list(options)
-        if len(kinds) == len(value):
-            return tuple(
-                _convert(item, kind, name=f"{name}[{i}]", problems=problems)
-                for i, (item, kind) in enumerate(zip(value, kinds, strict=True))
-            )
-    elif typing.get_origin(hint) is Mapping:
-        if isinstance(value, Mapping):
-            return dict(value)
-    elif hint is Task:
-        return _task(value, problems)
-    elif hint is float and type(value) in (int, float):
-        return float(value)
-    elif isinstance(hint, type) and type(value) is hint:
-        return value
-    problems.append(f"{name}={value!r}: expected {_name(hint)}")
-    return None
-
-
-def _name(hint: Any) -> str:
-    return getattr(hint, "__name__", None) or str(hint)
-
-
 def _impossible(study: StudyConfig) -> list[str]:
     """Returns a sentence for each value that no run could use."""
     train, split, model, cohort = study.train, study.split, study.model, study.cohort
+    memory = study.data.memory_gib
     above_zero = {
         "split.folds": split.folds - 1,
         "train.epochs": train.epochs,
@@ -357,10 +298,12 @@ def _impossible(study: StudyConfig) -> list[str]:
         "train.early_stopping": train.early_stopping or 1,
         "cohort.workers": cohort.workers or 1,
         "mesh.data": study.mesh.data,
+        "data.memory_gib": 1 if memory is None else memory,
         "cohort.phantom.subjects": cohort.phantom.subjects if cohort.phantom else 1,
     }
     choices = {
         "train.schedule": (train.schedule, SCHEDULES),
+        "data.placement": (study.data.placement, PLACEMENTS),
         "train.select_unit": (train.select_unit, SELECT_UNITS),
         "split.select_on": (split.select_on, ("select", "held_out")),
         "model.compute_dtype": (model.compute_dtype, ("float32", "bfloat16")),

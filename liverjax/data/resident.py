@@ -5,12 +5,14 @@ Host devices alias one read-only array in memory; every other device gets a copy
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import logging
 import math
+import mmap
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -32,6 +34,74 @@ _READ_RECORDS = 1024
 Device = Any  # jax.Device, which type checkers take for a variable
 
 _log = logging.getLogger(__name__)
+
+
+class DoesNotFit(InputError):
+    """The data and what is trained with them are more than the free memory."""
+
+
+@dataclasses.dataclass
+class Walk:
+    """Rows in the order of their steps, and the arrays they are read from.
+
+    Attributes:
+        rows: ``(n, r)``, the numbers of the rows' records in those arrays.
+        steps: Of the walk.
+        block_steps: Steps whose records lie on the device together.
+        next_block: Gives the arrays of the next block.
+    """
+
+    rows: Int[np.ndarray, "n r"]
+    steps: int
+    block_steps: int
+    next_block: Callable[[], Mapping[str, Any]]
+    _block: int = -1
+    _arrays: Mapping[str, Any] | None = None
+
+    def reach(self, step: int) -> int:
+        """Returns the step after the last whose records lie beside this one's."""
+        return min(self.steps, (step // self.block_steps + 1) * self.block_steps)
+
+    def arrays(self, step: int) -> Mapping[str, Any]:
+        """Returns the arrays of a step's rows; steps only go up.
+
+        Whoever keeps them keeps their memory when the next block comes.
+        """
+        if self._arrays is None or step // self.block_steps != self._block:
+            self._arrays = None
+            self._arrays, self._block = self.next_block(), step // self.block_steps
+        return self._arrays
+
+
+@dataclasses.dataclass(frozen=True)
+class Resident:
+    """Records that all lie on the device, or on every device of a group.
+
+    Attributes:
+        arrays: As `place` gives them.
+    """
+
+    arrays: Mapping[str, Any]
+
+    @contextlib.contextmanager
+    def walk(
+        self, rows: Int[np.ndarray, "n r"], *, batch_size: int, start: int = 0
+    ) -> Iterator[Walk]:
+        """Gives rows as they are: one block holds them all.
+
+        Args:
+            rows: In the order of their steps.
+            batch_size: Rows of a step.
+            start: The first step that will be asked for.
+        """
+        del start
+        steps = len(rows) // batch_size
+        yield Walk(
+            rows=rows,
+            steps=steps,
+            block_steps=max(steps, 1),
+            next_block=lambda: self.arrays,
+        )
 
 
 @functools.partial(
@@ -72,11 +142,14 @@ def take(
 
 
 def aligned_empty(shape: tuple[int, ...], *, dtype: Any) -> np.ndarray:
-    """Returns an uninitialised host array that host devices can alias."""
+    """Returns a host array of zeros that host devices can alias.
+
+    Of pages of its own, which start aligned and go back to the system when it is freed:
+    the allocator keeps what a thread has freed.
+    """
     nbytes = math.prod(shape) * np.dtype(dtype).itemsize
-    raw = np.empty(nbytes + ALIGNMENT, np.uint8)
-    offset = -raw.ctypes.data % ALIGNMENT
-    return raw[offset : offset + nbytes].view(dtype).reshape(shape)
+    pages = mmap.mmap(-1, max(nbytes, 1))
+    return np.frombuffer(pages, np.uint8, nbytes).view(dtype).reshape(shape)
 
 
 def read_host_arrays(cohort: Cohort) -> dict[str, np.ndarray]:
@@ -172,12 +245,18 @@ def free_bytes(device: Device) -> int:
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats and "bytes_limit" in stats:
         return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0))
+    return free_host_bytes()
+
+
+def free_host_bytes() -> int:
+    """Returns the memory of the host that this process may still take."""
     return min(psutil.virtual_memory().available, _cgroup_free_bytes())
 
 
 def check_fit(
     *,
-    cohort_bytes: int,
+    data: str,
+    data_bytes: int,
     group_bytes: int,
     groups: int,
     device: Device,
@@ -186,7 +265,8 @@ def check_fit(
     """Logs what a run needs of a device's memory beside what is free.
 
     Args:
-        cohort_bytes: Of all records.
+        data: What the records in memory are called, such as ``cohort``.
+        data_bytes: Of them.
         group_bytes: State, best state and the compiled step's own need.
         groups: Members trained at once from this memory: all of the process's on a
             CPU, where the cohort is shared; 1 on any other device.
@@ -194,21 +274,21 @@ def check_fit(
         available_bytes: Believed instead of what the device says is free.
 
     Raises:
-        InputError: If it does not fit; the text has the figures and what helps.
+        DoesNotFit: With the figures and what helps.
     """
     free = free_bytes(device) if available_bytes is None else available_bytes
-    need = cohort_bytes + groups * group_bytes
+    need = data_bytes + groups * group_bytes
     figures = (
-        f"cohort {cohort_bytes / 1e9:.2f} GB + {groups} x {group_bytes / 1e9:.2f} GB "
+        f"{data} {data_bytes / 1e9:.2f} GB + {groups} x {group_bytes / 1e9:.2f} GB "
         f"for training = {need / 1e9:.2f} GB; free on {device}: {free / 1e9:.2f} GB, "
         f"of which {MARGIN:.0%} are left alone"
     )
     _log.info("memory: %s", figures)
     if need > free * (1 - MARGIN):
-        raise InputError(
-            f"the cohort does not fit the memory: {figures}; use a machine with more, "
-            "close other programs, prepare smaller patches (prepare.store_px) or fewer "
-            "slices (prepare.slice_spacing_mm), or lower train.batch_size"
+        raise DoesNotFit(
+            f"the {data} does not fit the memory: {figures}; use a machine with more, "
+            "close other programs, lower train.batch_size, or have the records read as "
+            "they are needed: data.placement=stream with a data.memory_gib that fits"
         )
 
 

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, Int, Num, Shaped
 
-from liverjax.cohort.schema import TARGET
+from liverjax.cohort.schema import RECORD, TARGET
 from liverjax.data.resident import take
 from liverjax.errors import InputError
 
-# Columns of an index table beside `schema.TARGET`.
+# Columns of an index table beside `schema.RECORD` and `schema.TARGET`.
 ROW = "row"
 OCCURRENCE = "occurrence"
 
@@ -38,7 +38,8 @@ class RowKind:
         cover: ``(spans) -> rows (n, r), examination (n,)``: every examination, always
             the same; the second is each row's place in ``spans``.
         fetch: ``(arrays, row (r,)) -> arrays`` of one example.
-        records: Consecutive records that a row reads.
+        records: Consecutive records that each number of a row stands for, its own
+            first.
     """
 
     sample: Callable[[np.random.Generator, np.ndarray], np.ndarray]
@@ -65,7 +66,7 @@ class Table:
     """One epoch's index table.
 
     Attributes:
-        columns: ``row`` ``(capacity, r)``, ``occurrence`` and ``target``
+        columns: ``row`` ``(capacity, r)``, ``record``, ``occurrence`` and ``target``
             ``(capacity,)``, as `liverjax.train.step.gather_batch` reads them.
         rows: How many of them are real.
     """
@@ -127,6 +128,7 @@ def make_table(
         )
     columns = {
         ROW: epoch.rows,
+        RECORD: epoch.rows[:, 0],
         OCCURRENCE: epoch.occurrence,
         TARGET: targets[epoch.rows[:, 0]],
     }

@@ -267,7 +267,7 @@ def _fit(run: Run, member: Member, *, seat: Seat, stop: threading.Event) -> Fit:
     return fit(
         folder_of(run.home, member),
         programs=seat.programs,
-        arrays=seat.arrays,
+        source=seat.source,
         birth=birth,
         draw=lambda epoch: run.draw(member.fold, seed=seed, epoch=epoch),
         targets=run.targets,
@@ -303,7 +303,7 @@ def _predict(
     rows, whose = run.learner.kind.cover(examinations.spans[chosen])
     if len(rows):
         logits, _ = predict_rows(
-            variables, rows, arrays=seat.arrays, predictor=seat.programs.predictor
+            variables, rows, source=seat.source, predictor=seat.programs.predictor
         )
     else:
         logits = np.zeros((0, run.task.num_outputs), np.float32)

@@ -14,7 +14,7 @@ from jaxtyping import Int
 from liverjax import weights
 from liverjax.cohort import files
 from liverjax.config import StudyConfig
-from liverjax.data.resident import Device, place
+from liverjax.data.resident import Device, Resident, place
 from liverjax.errors import InputError
 from liverjax.members.member import DONE, Member, folder_of
 from liverjax.members.run_folder import make_learner, read_study
@@ -124,24 +124,24 @@ def predict_arrays(
         InputError: If a member has no network.
     """
     device = jax.local_devices()[0] if device is None else device
-    outcomes, predictor, placed = [], None, {}
+    outcomes, predictor, source = [], None, Resident({})
     for member in members:
         network = load_network(run_folder, member)
         kind, task = network.learner.kind, network.study.task
         rows, whose = kind.cover(spans)
         if predictor is None:
             sharding = group_sharding([device])
-            placed = place(arrays, sharding, overlap=kind.records - 1)
+            source = Resident(place(arrays, sharding, overlap=kind.records - 1))
             predictor = compile_predictor(
                 network.learner,
-                arrays=placed,
+                arrays=source.arrays,
                 row_length=rows.shape[1],
                 batch_size=network.study.train.batch_size,
                 devices=[device],
                 variables=network.variables,
             )
         logits, _ = predict_rows(
-            network.variables, rows, arrays=placed, predictor=predictor
+            network.variables, rows, source=source, predictor=predictor
         )
         outcome = average_rows(task.link(logits), group=whose, num_groups=len(spans))
         outcomes.append(outcome)

@@ -21,7 +21,7 @@ import optax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool
 
-from liverjax.cohort.schema import ARRAYS, IMAGE, TARGET
+from liverjax.cohort.schema import ARRAYS, IMAGE, RECORD, TARGET
 from liverjax.data.resident import Device
 from liverjax.data.rows import OCCURRENCE, ROW, RowKind
 from liverjax.train import state as states
@@ -141,7 +141,7 @@ def compile_programs(
 
     Args:
         learner: The study's functions.
-        arrays: The records, or their shapes, as `liverjax.data.resident.place` gives.
+        arrays: Of the device's records, or shapes, as `liverjax.data.resident.place`.
         row_length: Numbers in a row.
         target_dtype: Of the targets.
         batch_size: Rows a step; a multiple of the number of devices.
@@ -168,16 +168,11 @@ def compile_programs(
         variables=variables,
         sharding=sharding,
     )
-    table = {
-        ROW: _like((capacity, row_length), np.int32, sharding=sharding),
-        OCCURRENCE: _like((capacity,), np.int32, sharding=sharding),
-        TARGET: _like((capacity,), target_dtype, sharding=sharding),
-    }
     advance, losses = _compile_advance(
         learner,
         arrays=arrays,
         state=state,
-        table=table,
+        table=_table(capacity, row_length, target_dtype, sharding=sharding),
         batch_size=batch_size,
         sharding=sharding,
     )
@@ -327,9 +322,22 @@ def _compile_advance(
     return compile_ahead(run, *given, sharding=sharding, donate=(0, 1)), losses
 
 
+def _table(
+    capacity: int, row_length: int, target_dtype: Any, *, sharding: NamedSharding
+) -> dict[str, jax.ShapeDtypeStruct]:
+    """Returns the shapes of an index table, as `liverjax.data.rows.make_table`'s."""
+    like = functools.partial(_like, sharding=sharding)
+    return {
+        ROW: like((capacity, row_length), np.int32),
+        RECORD: like((capacity,), np.int32),
+        OCCURRENCE: like((capacity,), np.int32),
+        TARGET: like((capacity,), target_dtype),
+    }
+
+
 def _see(arrays: Any, rows: Any, *, crop_fn: Any, gather: Any) -> Any:
     """Returns what the network sees of rows in evaluation."""
-    table = {ROW: rows, OCCURRENCE: rows[:, 0], TARGET: rows[:, 0]}
+    table = {ROW: rows} | dict.fromkeys((RECORD, OCCURRENCE, TARGET), rows[:, 0])
     return jax.vmap(crop_fn)(gather(arrays, table)[ARRAYS])
 
 

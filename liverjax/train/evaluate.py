@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Float, Int, Num
 
+from liverjax.data.resident import Resident
+from liverjax.data.stream import Stream
 from liverjax.train.compile import Predictor
+
+Source = Resident | Stream
 
 
 def predict_rows(
     variables: Mapping[str, Any],
     rows: Int[np.ndarray, "n r"],
     *,
-    arrays: Mapping[str, Any],
+    source: Source,
     predictor: Predictor,
     target: Num[np.ndarray, " n"] | None = None,
 ) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, " n"]]:
@@ -27,8 +32,8 @@ def predict_rows(
     Args:
         variables: ``params`` and ``batch_stats``.
         rows: At least one.
-        arrays: The records, on the device.
-        predictor: Compiled for these variables and arrays.
+        source: Of the records.
+        predictor: Compiled for these variables and the source's arrays.
         target: What the losses compare with; without it they mean nothing.
     """
     count, size = len(rows), predictor.batch_size
@@ -36,11 +41,20 @@ def predict_rows(
         target = np.zeros(count)
     place = np.arange(-(-count // size) * size)
     place[count:] = 0
-    rows, target = rows.astype(np.int32), target.astype(predictor.target_dtype)
-    parts = [
-        predictor.predict(variables, rows[chosen], target[chosen], arrays)
-        for chosen in np.split(place, len(place) // size)
-    ]
+    rows, target = rows[place].astype(np.int32), target[place]
+    target = target.astype(predictor.target_dtype)
+    parts = []
+    with source.walk(rows, batch_size=size) as walk:
+        for step in range(walk.steps):
+            chosen = slice(step * size, (step + 1) * size)
+            parts.append(
+                predictor.predict(
+                    variables, walk.rows[chosen], target[chosen], walk.arrays(step)
+                )
+            )
+            if walk.reach(step) == step + 1:
+                # Before the next block comes, or the device's queue would hold many.
+                jax.block_until_ready(parts[-1])
     logits, losses = zip(*parts, strict=True)
     return (
         np.concatenate([np.asarray(part) for part in logits])[:count],

@@ -15,11 +15,11 @@ import numpy as np
 from jaxtyping import Int, Num
 
 from liverjax.cohort import files
-from liverjax.data.resident import put
-from liverjax.data.rows import EpochRows, Table, make_table
+from liverjax.data.resident import Walk, put
+from liverjax.data.rows import ROW, EpochRows, Table, make_table
 from liverjax.train import standing as standings
 from liverjax.train.compile import Programs
-from liverjax.train.evaluate import predict_rows
+from liverjax.train.evaluate import Source, predict_rows
 from liverjax.train.optimizer import with_learning_rate
 from liverjax.train.schedule import Control, Schedule, best_epoch, is_finished
 from liverjax.train.standing import Environment, Standing
@@ -75,7 +75,7 @@ def fit(
     folder: pathlib.Path,
     *,
     programs: Programs,
-    arrays: Mapping[str, Any],
+    source: Source,
     birth: Callable[[], TrainState],
     draw: Callable[[int], EpochRows],
     targets: Num[np.ndarray, " records"],
@@ -92,7 +92,7 @@ def fit(
         folder: Of the member: ``checkpoint/`` and ``metrics.jsonl`` are here, its name
             stands in the log.
         programs: Compiled for the device.
-        arrays: The records, on the device.
+        source: Of the records.
         birth: Makes the state before the first step.
         draw: ``epoch -> rows``.
         targets: What the loss compares with, by record.
@@ -108,7 +108,7 @@ def fit(
             or of another network.
     """
     run = _Run(
-        folder, programs=programs, arrays=arrays, plan=plan, stop=stop, agree=agree
+        folder, programs=programs, source=source, plan=plan, stop=stop, agree=agree
     )
     standing = run.start(birth, environment)
     failed = None
@@ -126,7 +126,7 @@ def fit(
             logits, losses = predict_rows(
                 standing.state.variables,
                 select,
-                arrays=arrays,
+                source=source,
                 predictor=programs.predictor,
                 target=targets[select[:, 0]],
             )
@@ -153,12 +153,12 @@ class _Run:
         folder: pathlib.Path,
         *,
         programs: Programs,
-        arrays: Mapping[str, Any],
+        source: Source,
         plan: Plan,
         stop: threading.Event,
         agree: Callable[[int], int],
     ) -> None:
-        self.folder, self.programs, self.arrays = folder, programs, arrays
+        self.folder, self.programs, self.source = folder, programs, source
         self.plan, self.stop, self.agree = plan, stop, agree
         self.environments: list[Environment] = []
         self.step_s: float | None = None
@@ -203,39 +203,49 @@ class _Run:
 
         The device works in pieces of about ``plan.piece_s``.
         """
-        epoch, batch_size = standing.epoch, self.programs.batch_size
-        steps = table.rows // batch_size
-        columns = put(table.columns, self.programs.sharding)
+        batch_size = self.programs.batch_size
         opt_state = with_learning_rate(standing.state.opt_state, learning_rate)
         state = standing.state.replace(opt_state=opt_state)
         standing = dataclasses.replace(standing, state=state)
         self.epoch_s, self.epoch_steps = 0.0, 0
-        while standing.position < steps and not self.stop.is_set():
-            start = standing.position
-            stop = min(steps, start + self.piece_steps())
-            began = time.perf_counter()
-            state, losses = self.programs.advance(
-                standing.state,
-                standing.losses,
-                columns,
-                self.arrays,
-                np.asarray(start, np.int32),
-                np.asarray(stop, np.int32),
-            )
-            piece = np.asarray(losses)[start:stop]
-            seconds = time.perf_counter() - began
-            self.step_s = seconds / (stop - start)
-            self.epoch_s += seconds
-            self.epoch_steps += stop - start
-            standing = dataclasses.replace(
-                standing, state=state, losses=losses, position=stop
-            )
-            if not np.isfinite(piece).all():
-                return standing, (epoch, start + int(np.argmin(np.isfinite(piece))))
-            self.tell(standing, steps=steps)
-            if time.monotonic() - self.saved_at >= self.plan.save_every_s:
-                self.save(standing)
+        rows = table.columns[ROW]
+        with self.source.walk(
+            rows[: table.rows], batch_size=batch_size, start=standing.position
+        ) as walk:
+            placed = np.zeros_like(rows)
+            placed[: table.rows] = walk.rows
+            columns = put({**table.columns, ROW: placed}, self.programs.sharding)
+            while standing.position < walk.steps and not self.stop.is_set():
+                standing = self.advance(standing, columns, walk)
+                piece = np.asarray(standing.losses)[: standing.position]
+                if not np.isfinite(piece).all():
+                    return standing, (standing.epoch, int(np.isfinite(piece).argmin()))
+                self.tell(standing, steps=walk.steps)
+                if time.monotonic() - self.saved_at >= self.plan.save_every_s:
+                    self.save(standing)
         return standing, None
+
+    def advance(
+        self, standing: Standing, columns: Mapping[str, Any], walk: Walk
+    ) -> Standing:
+        """Returns the member after one piece of its epoch."""
+        start = standing.position
+        stop = min(walk.reach(start), start + self.piece_steps())
+        began = time.perf_counter()
+        state, losses = self.programs.advance(
+            standing.state,
+            standing.losses,
+            columns,
+            walk.arrays(start),
+            np.asarray(start, np.int32),
+            np.asarray(stop, np.int32),
+        )
+        losses.block_until_ready()
+        seconds = time.perf_counter() - began
+        self.step_s = seconds / (stop - start)
+        self.epoch_s += seconds
+        self.epoch_steps += stop - start
+        return dataclasses.replace(standing, state=state, losses=losses, position=stop)
 
     def finish_epoch(
         self,

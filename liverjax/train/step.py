@@ -108,15 +108,15 @@ def gather_batch(
     """Returns the batch that rows of an index table stand for.
 
     Args:
-        arrays: All records' arrays by name.
-        table: ``row`` ``(b, r)``, ``occurrence`` ``(b,)`` and ``target`` ``(b,)``.
+        arrays: Records' arrays by name.
+        table: ``row`` ``(b, r)`` says where in these arrays an example is; ``record``,
+            ``occurrence`` and ``target`` ``(b,)``.
         fetch: ``(arrays, row) -> arrays`` of one example.
     """
-    rows = table[ROW]
     return {
-        RECORD: rows[:, 0],
+        RECORD: table[RECORD],
         OCCURRENCE: table[OCCURRENCE],
-        ARRAYS: jax.vmap(fetch, (None, 0))(arrays, rows),
+        ARRAYS: jax.vmap(fetch, (None, 0))(arrays, table[ROW]),
         TARGET: table[TARGET],
     }
 
@@ -142,7 +142,7 @@ def run_steps(
         state: Before step ``start``.
         losses: Of the epoch's steps; entries from ``start`` to ``stop`` are written.
         table: The epoch's rows in order, padded to the run's longest epoch.
-        arrays: All records' arrays by name; arguments, never closed over.
+        arrays: Records' arrays by name; arguments, never closed over.
         start: First step.
         stop: One past the last step.
         step: ``(state, batch) -> (state, metrics)``.

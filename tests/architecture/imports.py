@@ -94,6 +94,7 @@ LEVELS = {
     "liverjax.report": 6,
     "liverjax.baseline_settings": 6,
     "liverjax.config": 7,
+    "liverjax.config_values": 7,
     "configs": 7,
     "liverjax.cluster": 2,
     "liverjax.children": 2,

@@ -75,7 +75,8 @@ def test_the_cohort_is_read_as_it_is_and_cannot_be_changed(tmp_path):
 
 def test_a_cohort_that_does_not_fit_is_refused_with_figures():
     fits = {
-        "cohort_bytes": 4_000_000_000,
+        "data": "cohort",
+        "data_bytes": 4_000_000_000,
         "group_bytes": 500_000_000,
         "groups": 2,
         "device": jax.devices()[0],

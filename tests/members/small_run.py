@@ -28,26 +28,34 @@ def toy_model(*, num_outputs: int, width: int = 4, dropout: float = 0.1, dtype=N
     return Net(num_outputs=num_outputs, width=width, dropout=dropout, dtype=dtype)
 
 
-def write_run(folder: pathlib.Path, **train) -> pathlib.Path:
-    """Writes cohort, config and splits; 16 subjects cross-validated, 2 external."""
+def write_run(folder: pathlib.Path, *, data=None, images=None, **train) -> pathlib.Path:
+    """Writes cohort, config and splits; 16 subjects cross-validated, 2 external.
+
+    Images are drawn, four of 20 px for each, or given: as many for each, of any side.
+    """
     rng = np.random.default_rng(0)
     names = [f"p{i:02d}" for i in range(SUBJECTS)] + ["e0", "e1"]
     points = 5 + np.arange(len(names)) % 11
-    noise = rng.normal(0, 20, (len(names), SLICES, 20, 20, 1))
-    images = np.clip(noise + 16.0 * points[:, None, None, None, None], 0, 255)
+    if images is None:
+        noise = rng.normal(0, 20, (len(names), SLICES, 20, 20, 1))
+        images = np.clip(noise + 16.0 * points[:, None, None, None, None], 0, 255)
+        images = images.reshape(-1, 20, 20, 1).astype(np.uint8)
     recipe = schema.Recipe(
-        channels=("venous",), registration="none", patch_px=16, store_px=20
+        channels=("venous",),
+        registration="none",
+        patch_px=16,
+        store_px=images.shape[1],
     )
     write_cohort(
         folder / "cohort",
-        images.reshape(-1, 20, 20, 1).astype(np.uint8),
-        subjects=[name for name in names for _ in range(SLICES)],
+        images,
+        subjects=[name for name in names for _ in range(len(images) // len(names))],
         recipe=recipe,
         columns={
             "set": ["train"] * SUBJECTS + ["external"] * 2,
             "child_pugh": [str(p) for p in points[:-1]] + [""],
         },
-        per_shard=30,
+        per_shard=max(30, len(images) // 8),
     )
     study = cp_ct.get_config("demo")
     study.workdir = str(folder)
@@ -66,6 +74,8 @@ def write_run(folder: pathlib.Path, **train) -> pathlib.Path:
     study.train.save_every_s = 1e9
     for name, value in train.items():
         study.train[name] = value
+    for name, value in (data or {}).items():
+        study.data[name] = value
     values = config.from_config_dict(study)
     files.write_json(folder / "config.json", config.to_dict(values))
     truth = dict(zip(names[:SUBJECTS], (points % 3).tolist(), strict=False))

@@ -188,8 +188,8 @@ def test_fewer_training_records_than_a_batch_name_the_fold(tmp_path):
 
 
 def test_a_cohort_that_does_not_fit_stops_before_training(tmp_path):
-    folder = write_run(tmp_path)
-    with pytest.raises(InputError, match="does not fit the memory"):
+    folder = write_run(tmp_path, data={"placement": "resident"})
+    with pytest.raises(InputError, match=r"the cohort does not .*placement=stream"):
         members.train_members(
             folder, [Member(0)], groups=[(jax.devices()[0],)], available_bytes=1000
         )

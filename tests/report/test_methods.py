@@ -81,6 +81,8 @@ def test_the_lists_have_the_published_items_once_each():
     assert [number for number, _, _ in checklists.CLAIM] == [
         str(i) for i in range(1, 45)
     ]
+
+
 def test_a_frozen_backbone_is_told_with_its_heads(tmp_path):
     run = fake_run.build(tmp_path / "run")
     config = files.read_json(run / "config.json")

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from liverjax.data.resident import place
+from liverjax.data.resident import Resident, place
 from liverjax.train import member_key
 from liverjax.train.compile import group_sharding
 from liverjax.train.evaluate import predict_rows
@@ -90,7 +90,7 @@ def test_predictions_do_not_depend_on_what_fills_the_last_batch(built):
     variables = newborn(built).variables
     rows = np.arange(10)[:, None]
     predict = functools.partial(
-        predict_rows, variables, arrays=arrays, predictor=built.predictor
+        predict_rows, variables, source=Resident(arrays), predictor=built.predictor
     )
     logits, losses = predict(rows, target=CAREER.targets[:10])
     assert logits.shape == (10, 1)

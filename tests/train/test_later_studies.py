@@ -19,7 +19,7 @@ from liverjax.cohort.schema import ArraySpec
 from liverjax.data.augment import augment, center_crop
 from liverjax.data.augment_settings import AugmentSettings
 from liverjax.data.inputs import network_input
-from liverjax.data.resident import place, take
+from liverjax.data.resident import Resident, place, take
 from liverjax.data.rows import RowKind, draw_epoch, epoch_rng
 from liverjax.losses import LOSSES
 from liverjax.tasks.question import Outcome, average_rows
@@ -186,7 +186,7 @@ class Study:
         ended = fit(
             folder,
             programs=self.programs,
-            arrays=self.placed,
+            source=Resident(self.placed),
             birth=lambda: self.programs.create(member_key(0, fold=fold), None, bias),
             draw=lambda epoch: draw_epoch(
                 epoch_rng(seed=0, fold=fold, epoch=epoch),

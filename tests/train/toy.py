@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from liverjax import losses
-from liverjax.data.resident import place
+from liverjax.cohort.schema import RECORD
+from liverjax.data.resident import Resident, place
 from liverjax.data.rows import (
     OCCURRENCE,
     ROW,
@@ -39,6 +40,7 @@ SIDE = 8
 STEPS = 6  # of an epoch of `TABLE`
 TABLE = {
     ROW: np.random.default_rng(3).permutation(40)[:24].astype(np.int32)[:, None],
+    RECORD: np.random.default_rng(3).permutation(40)[:24].astype(np.int32),
     OCCURRENCE: np.zeros(24, np.int32),
     "target": np.linspace(5, 15, 24, dtype=np.float32),
 }
@@ -142,12 +144,14 @@ class Career:
             **{"piece_s": 1e-9, "save_every_s": 1e9} | plan,
         )
 
-    def run(self, folder, built, *, fold=0, stop=None, birth=None, **options):
+    def run(
+        self, folder, built, *, fold=0, stop=None, birth=None, source=None, **options
+    ):
         folder.mkdir(parents=True, exist_ok=True)
         return fit(
             folder,
             programs=built,
-            arrays=place(self.arrays, built.sharding),
+            source=source or Resident(place(self.arrays, built.sharding)),
             birth=birth
             or (
                 lambda: built.create(
