@@ -71,6 +71,7 @@ def test_every_item_stands_once():
         assert len(set(numbers)) == len(numbers) == count
 
 
+@pytest.mark.slow
 def test_a_frozen_backbone_is_told_with_its_heads(tmp_path):
     run = fake_run.build(tmp_path / "run")
     config = files.read_json(run / "config.json")
