@@ -83,6 +83,7 @@ def test_the_lists_have_the_published_items_once_each():
     ]
 
 
+@pytest.mark.slow
 def test_a_frozen_backbone_is_told_with_its_heads(tmp_path):
     run = fake_run.build(tmp_path / "run")
     config = files.read_json(run / "config.json")

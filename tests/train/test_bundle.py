@@ -211,7 +211,7 @@ def test_heads_learn_and_keep_their_best_epoch(trained):
 
 def test_a_head_starts_as_the_network_of_its_fold_and_seed_does():
     key = member_key(3, fold=1)
-    net, image = Net(width=WIDTH), np.zeros((1, 8, 8, 3), np.float32)
+    net, image = Net(width=WIDTH), jnp.zeros((1, 8, 8, 3))
     own = learner().model.init(key, None, train=False)["params"]["fc"]["kernel"]
     whole = net.init(key, image, train=False)["params"]["fc"]["kernel"]
     np.testing.assert_array_equal(own, whole)
@@ -230,13 +230,14 @@ def test_heads_that_do_not_fit_are_refused():
         train(grid(targets), features, targets, available_bytes=1000)
 
 
+@pytest.mark.slow
 def test_a_stopped_head_keeps_its_whole_state():
     features, targets = data()
     study = learner()
     keys = jax.random.wrap_key_data(
         np.stack([np.asarray(jax.random.key_data(member_key(0, fold=0)))])[None]
     )
-    values = {"learning_rate": np.full((1, 1, 2), 0.1)}
+    values = {"learning_rate": jnp.full((1, 1, 2), 0.1)}
     state = heads.create_heads(
         keys, jnp.asarray(BIAS[:1]), values, learner=study, width=WIDTH
     )
