@@ -31,7 +31,7 @@ AHEAD = 2  # blocks that wait, read, until they are asked for
 # In memory at once: the block in use, those ahead, and the bytes they are copied from.
 BLOCKS = AHEAD + 2
 BLOCK_BYTES = 64 * 2**20  # enough that a call costs nothing beside its steps
-READ_BYTES = 4 * 2**20  # of one batched read
+READ_BYTES = 2**20  # of one batched read
 STAGED = 0.25  # share of the cap that blocks take at most, where it can be chosen
 
 
