@@ -164,7 +164,7 @@ def small_piece(piece: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.nd
     image, mask = piece
     middle = np.argwhere(mask).mean(axis=0).astype(int)
     box = tuple(
-        slice(max(m - r, 0), m + r) for m, r in zip(middle, (8, 30, 30), strict=True)
+        slice(max(m - r, 0), m + r) for m, r in zip(middle, (8, 30, 24), strict=True)
     )
     return image[box], mask[box]
 

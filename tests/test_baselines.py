@@ -102,7 +102,7 @@ def test_each_classifier_sees_signs_in_the_phantoms_images(run_folder, name):
 
 
 @pytest.mark.slow
-def test_the_report_compares_each_with_the_network_by_paired_tests(run_folder):
+def test_the_report_compares_each_with_the_network_on_the_same_rows(run_folder):
     folder, study = run_folder
     metrics = report.judge_run(folder, task=study.task)
     assert set(CLASSIFIERS) <= set(metrics["models"])
@@ -110,9 +110,8 @@ def test_the_report_compares_each_with_the_network_by_paired_tests(run_folder):
         block = metrics["models"][name]
         tested = {n: m for n, m in block.items() if n.endswith("_difference")}
         assert tested["kendall_tau_difference"]["estimate"] < 0  # chance beside signs
-        found = [m for m in tested.values() if not np.isnan(m["p"])]
-        assert found
-        assert all(0 <= m["p_holm"] <= 1 for m in found)
+        for metric in tested.values():
+            assert metric["low"] < metric["high"]
 
 
 @pytest.mark.slow
