@@ -104,6 +104,7 @@ def test_the_report_can_be_made_again_without_the_network(finished, tmp_path):
     assert before.read_text() == after.read_text()
 
 
+@pytest.mark.slow
 def test_a_finished_run_predicts_a_new_study_with_every_network(finished, tmp_path):
     table = tmp_path / "new.csv"
     ended = run(

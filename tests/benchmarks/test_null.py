@@ -34,6 +34,7 @@ def cohort(tmp_path_factory) -> schema.Cohort:
     return write_cohort(tmp_path_factory.mktemp("null"), stacked, subjects=names)
 
 
+@pytest.mark.slow
 def test_labels_that_no_image_knows_are_seldom_significant(cohort):
     rng = np.random.default_rng(0)
     rates = null.null_rates(rng, null.by_examination(cohort), draws=100, folds=5)
@@ -42,6 +43,7 @@ def test_labels_that_no_image_knows_are_seldom_significant(cohort):
     assert abs(rates["within"].mean()) < 0.05
 
 
+@pytest.mark.slow
 def test_split_by_slices_finds_what_is_not_there_and_split_by_patients_does_not(cohort):
     rng = np.random.default_rng(1)
     draws = [null.split_by_slices(rng, cohort, folds=5) for _ in range(5)]

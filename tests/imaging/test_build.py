@@ -54,6 +54,7 @@ def test_a_cohort_is_complete_and_opens(tmp_path, table):
     assert not (tmp_path / "out" / ".parts").exists()
 
 
+@pytest.mark.slow
 def test_the_bytes_do_not_depend_on_the_number_of_workers(tmp_path, table):
     manifest = read(table)
     build_here(manifest, tmp_path / "one")
@@ -61,6 +62,7 @@ def test_the_bytes_do_not_depend_on_the_number_of_workers(tmp_path, table):
     assert content(tmp_path / "one") == content(tmp_path / "two")
 
 
+@pytest.mark.slow
 def test_the_order_of_subjects_changes_no_record(tmp_path, table):
     manifest = read(table)
     turned = dataclasses.replace(manifest, examinations=manifest.examinations[::-1])
@@ -175,6 +177,7 @@ def test_when_nobody_is_left_all_reasons_are_told(tmp_path, table):
     assert not (tmp_path / "out" / "cohort.json").exists()
 
 
+@pytest.mark.slow
 def test_an_unexpected_error_is_tried_again_at_the_next_start(
     tmp_path, table, monkeypatch
 ):

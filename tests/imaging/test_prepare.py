@@ -49,6 +49,7 @@ def test_records_index_and_columns_are_as_the_schema_says(examination):
     assert found.findings == ()
 
 
+@pytest.mark.slow
 def test_preparing_twice_gives_the_same_bytes(examination):
     recipe = dataclasses.replace(REGISTERED, registration_region="liver_margin")
     first, second = (

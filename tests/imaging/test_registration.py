@@ -102,6 +102,7 @@ def test_the_margin_reaches_as_far_as_it_says():
     assert np.flatnonzero(inside[10, 10]).tolist() == list(range(5, 16))
 
 
+@pytest.mark.slow
 def test_breathing_is_noticed_and_the_liver_margin_undoes_it():
     cases = breathing_cases(seeds=[1], breathing_mm=[0.0, 20.0], phases=["arterial"])
     whole, margin = (
