@@ -22,7 +22,7 @@ from jaxtyping import Float
 from liverjax import weights
 from liverjax.cohort import files, records
 from liverjax.cohort.schema import IMAGE
-from liverjax.data.resident import Device, place
+from liverjax.data.resident import Device, Resident, place
 from liverjax.members.claims import claim
 from liverjax.members.member import Member, of_study
 from liverjax.members.run_folder import Run, make_plan
@@ -161,7 +161,8 @@ def compute_features(
                 devices=(device,),
                 variables=variables,
             )
-        found, _ = predict_rows(variables, rows, arrays=arrays, predictor=predictor)
+        source = Resident(arrays)
+        found, _ = predict_rows(variables, rows, source=source, predictor=predictor)
         parts.append((first, found))
         _log.info("features: %d of %d records", first + count, run.cohort.num_records)
     features = np.empty((run.cohort.num_records, parts[0][1].shape[1]), np.float32)
