@@ -131,7 +131,7 @@ class Problem:
         """Returns the seconds of so many heads, each trained as a member is."""
         import jax
 
-        from liverjax.data.resident import place
+        from liverjax.data.resident import Resident, place
         from liverjax.train.compile import compile_programs
         from liverjax.train.loop import fit
         from liverjax.train.optimizer import with_hyperparams
@@ -163,7 +163,7 @@ class Problem:
                 fit(
                     own,
                     programs=programs,
-                    arrays=arrays,
+                    source=Resident(arrays),
                     birth=birth,
                     draw=lambda epoch: self._draw(0, 0, epoch),
                     targets=self.targets,

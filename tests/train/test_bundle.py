@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from liverjax import losses
-from liverjax.data.resident import place
+from liverjax.data.resident import Resident, place
 from liverjax.data.rows import ROWS, draw_epoch, epoch_rng
 from liverjax.errors import InputError
 from liverjax.train import heads
@@ -146,7 +146,7 @@ def test_a_bundle_of_heads_is_each_head_alone(tmp_path):
             alone = fit(
                 folder,
                 programs=programs,
-                arrays=place({"image": features}, programs.sharding),
+                source=Resident(place({"image": features}, programs.sharding)),
                 birth=birth,
                 draw=lambda epoch, fold=fold, seed=seed: draw(fold, SEEDS[seed], epoch),
                 targets=targets,
@@ -243,6 +243,7 @@ def test_a_stopped_head_keeps_its_whole_state():
     )
     table = {  # rows of one fold and seed
         "row": np.arange(8, dtype=np.int32).reshape(1, 1, 8, 1),
+        "record": np.arange(8, dtype=np.int32).reshape(1, 1, 8),
         "occurrence": np.zeros((1, 1, 8), np.int32),
         "target": targets[:8].reshape(1, 1, 8),
     }
