@@ -121,6 +121,18 @@ def test_sigterm_to_one_saves_on_both_and_the_next_start_goes_on(tmp_path, undis
     assert predictions(folder) == predictions(undisturbed)
 
 
+def test_a_stream_feeds_both_processes_the_same_rows(tmp_path, undisturbed):
+    folder = write_run(tmp_path / "run", **LONG | {"save_every_s": 1e9})
+    path = folder / "config.json"
+    values = json.loads(path.read_text())
+    values["data"] = {"placement": "stream", "memory_gib": 2e-5}
+    path.write_text(json.dumps(values))
+    statuses, said = end(start("members", folder))
+    assert statuses == [0, 0], said
+    assert "data: stream with" in said[0]
+    assert predictions(folder) == predictions(undisturbed)
+
+
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_killed_process_ends_the_other_and_nothing_is_lost(
     tmp_path, undisturbed, victim
