@@ -171,12 +171,19 @@ def read_features(path: pathlib.Path, *, examinations: Sequence[files.Row]) -> F
         examinations: Rows with ``subject`` and ``visit``.
 
     Raises:
-        InputError: If an examination has no row or a cell is no number.
+        InputError: If an examination has no row or one twice, a cell is no number, or a
+            column is the cohort's own, such as the label.
     """
     header, rows = files.read_csv(path)
     names = [name for name in header if name not in KEYS]
     if "subject" not in header or not names:
         raise InputError(f"{path}: expected the column subject, and features beside it")
+    own = sorted(set(names) & {name for row in examinations[:1] for name in row})
+    if own:
+        raise InputError(
+            f"{path}: {own} are columns of the cohort (labels, clinical values), not "
+            "features of an image; remove them"
+        )
     missing = {_key(r) for r in examinations} - {_key(r) for r in rows}
     if missing:
         raise InputError(
@@ -185,7 +192,15 @@ def read_features(path: pathlib.Path, *, examinations: Sequence[files.Row]) -> F
             "manifest"
         )
     found: dict[tuple[Key, str, str], list[list[float]]] = defaultdict(list)
+    seen = set()
     for number, row in enumerate(rows, start=2):
+        place = (*_key(row), *(row.get(k, "") for k in ("channel", "slice", "repeat")))
+        if place in seen:
+            raise InputError(
+                f"{path}, line {number}: {row['subject']} stands there twice with the "
+                "same visit, channel, slice and repeat; remove one"
+            )
+        seen.add(place)
         if row.get("status", "ok") == "failed":
             continue
         try:

@@ -81,7 +81,8 @@ def calibration(
     main.errorbar(
         bins.predicted,
         bins.observed,
-        yerr=[bins.observed - bins.low, bins.high - bins.observed],
+        # A share of 1 may lie above its interval's end by a rounding error.
+        yerr=np.maximum([bins.observed - bins.low, bins.high - bins.observed], 0),
         fmt="o",
         color=BLUE,
         markersize=4.5,

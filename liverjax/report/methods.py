@@ -123,36 +123,40 @@ _AGAINST_COMMONEST = (
     "McNemar's test (mid-p), which does not."
 )
 _WORDS = {
-    kinds.POINTS: (
-        "Agreement of score and truth was measured by Kendall's tau-b, pooled and "
-        "within folds, with a one-sided permutation test within folds, and by "
-        "accuracy.",
-    ),
-    kinds.BINARY: (
-        "Discrimination was measured by the area under the ROC curve with DeLong's "
-        "interval on the logit scale and a bootstrap interval; sensitivity, "
-        "specificity, predictive values and accuracy have exact (Clopper-Pearson) "
-        "intervals.",
-        "Calibration was assessed by the slope and intercept of a logistic "
+    kinds.POINTS: {
+        "kendall_tau": "Agreement of score and truth was measured by Kendall's tau-b, "
+        "pooled and within folds, with a one-sided permutation test within folds, and "
+        "by accuracy.",
+    },
+    kinds.BINARY: {
+        "auc": "Discrimination was measured by the area under the ROC curve with "
+        "DeLong's interval on the logit scale and a bootstrap interval.",
+        "sensitivity": "Sensitivity, specificity, predictive values and accuracy have "
+        "{intervals} intervals.",
+        "brier": "Calibration was assessed by the slope and intercept of a logistic "
         "recalibration, calibration in the large, the Brier score and a calibration "
         "curve; clinical use by decision curves.",
-    ),
-    kinds.STAGES: (
-        "Each cut between stages was judged by its area under the ROC curve with "
-        "DeLong's interval on the logit scale; all stages by the macro and micro "
-        "averaged area, Obuchowski's index with a linear penalty, and quadratic "
-        "weighted kappa.",
-    ),
-    kinds.NUMBER: (
-        "Agreement was measured by the mean difference and limits of agreement of "
-        "Bland and Altman, the mean absolute error, the intraclass correlation "
-        "ICC(2,1) and Lin's concordance correlation.",
-    ),
-    kinds.SURVIVAL: (
-        "Discrimination was measured by Harrell's C; halves of the predicted risk were "
-        "compared by Kaplan-Meier curves and the log-rank test, and the risk was "
-        "entered into a Cox regression.",
-    ),
+    },
+    kinds.STAGES: {
+        "auc_from": "Each cut between stages was judged by its area under the ROC "
+        "curve with DeLong's interval on the logit scale.",
+        "auc_macro": "All stages were judged by the macro and micro averaged area.",
+        "obuchowski_index": "The order of the stages was judged by Obuchowski's index "
+        "with a linear penalty.",
+        "quadratic_kappa": "Agreement of classes was measured by quadratic weighted "
+        "kappa.",
+    },
+    kinds.NUMBER: {
+        "mean_absolute_error": "Agreement was measured by the mean difference and "
+        "limits of agreement of Bland and Altman, the mean absolute error, the "
+        "intraclass correlation ICC(2,1) and Lin's concordance correlation.",
+    },
+    kinds.SURVIVAL: {
+        "harrell_c": "Discrimination was measured by Harrell's C.",
+        "log_rank": "Halves of the predicted risk were compared by Kaplan-Meier curves "
+        "and the log-rank test.",
+        "hazard_ratio": "The risk was entered into a Cox regression.",
+    },
 }
 
 
@@ -161,8 +165,25 @@ def _statistics(metrics: Mapping[str, Any]) -> list[str]:
         "Bootstrap intervals (95 %) are percentiles of 2,000 resamples of patients, "
         f"drawn with seed {metrics['seed']}."
     )
-    tested = [_AGAINST_COMMONEST] if "accuracy_gain" in metrics else []
-    return [*_WORDS[metrics["kind"]], *tested, resampled]
+    exact = "Clopper" in (metrics.get("sensitivity") or {}).get("method", "")
+    intervals = "exact (Clopper-Pearson)" if exact else "bootstrap"
+    # What is not in the metrics was not done, whatever the kind of task.
+    said = [
+        sentence.format(intervals=intervals)
+        for name, sentence in _WORDS[metrics["kind"]].items()
+        if _is_there(metrics, name)
+    ]
+    both = {"accuracy_gain", "no_information_rate_test"} <= set(metrics)
+    return [*said, *([_AGAINST_COMMONEST] if both else []), resampled]
+
+
+def _is_there(metrics: Mapping[str, Any], start: str) -> bool:
+    """Whether there is a figure of this name, or of one for each cut or class."""
+    return any(
+        name.startswith(start) and value.get("estimate") is not None
+        for name, value in metrics.items()
+        if isinstance(value, dict)
+    )
 
 
 def _comparisons(metrics: Mapping[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ from liverjax.stats.regression import (
 )
 
 # Probabilities of exactly 0 or 1 have no logit; they are moved this far inside.
+LARGEST_SE = 100.0  # of an intercept, beyond which nothing was estimated
 CLIP = 1e-8
 
 
@@ -157,6 +158,7 @@ def calibration_fit(
     Returns:
         NaN slope and intercept where the probabilities separate the classes perfectly
         or are all alike: no finite slope exists, and none is made up by a penalty.
+        Likewise calibration in the large, where they are the truth itself.
 
     Raises:
         ValueError: If a probability is NaN or outside [0, 1], or a class is absent.
@@ -167,8 +169,8 @@ def calibration_fit(
     p = checked_probability(probability)
     logit = scipy.special.logit(np.clip(p, CLIP, 1 - CLIP))
     n = len(p)
-    large = logistic_regression(positive, columns={}, offset=logit, conf=conf)
     words = f"logistic recalibration, {conf:.0%} Wald interval"
+    in_the_large, large_se = _in_the_large(logit, positive, conf=conf, words=words)
     undefined = Estimate(np.nan, method=f"{words}: no finite slope", n=n)
     slope, intercept, slope_se, intercept_se = undefined, undefined, np.nan, np.nan
     if np.ptp(logit) > 0:
@@ -200,21 +202,31 @@ def calibration_fit(
     return CalibrationFit(
         slope=slope,
         intercept=intercept,
-        in_the_large=Estimate(
-            float(large.coefficient[0]),
-            float(large.low[0]),
-            float(large.high[0]),
-            float(large.p[0]),
-            f"{words}, slope held at 1; p against 0",
-            n,
-        ),
+        in_the_large=in_the_large,
         slope_se=slope_se,
         intercept_se=intercept_se,
-        in_the_large_se=float(large.se[0]),
+        in_the_large_se=large_se,
         expected_observed=float(p.sum() / positive.sum()),
         clipped=int(np.sum((p < CLIP) | (p > 1 - CLIP))),
         n=n,
     )
+
+
+def _in_the_large(
+    logit: np.ndarray, positive: np.ndarray, *, conf: float, words: str
+) -> tuple[Estimate, float]:
+    """The intercept at a slope of 1, and its standard error."""
+    words = f"{words}, slope held at 1; p against 0"
+    undefined = Estimate(np.nan, method=f"{words}: no finite intercept", n=len(logit))
+    try:
+        fit = logistic_regression(positive, columns={}, offset=logit, conf=conf)
+    except SeparationError:
+        return undefined, np.nan
+    # Clipped certainties that are all right: only their clipping stops the fit.
+    if fit.se[0] > LARGEST_SE:
+        return undefined, np.nan
+    values = (float(x[0]) for x in (fit.coefficient, fit.low, fit.high, fit.p))
+    return Estimate(*values, words, len(logit)), float(fit.se[0])
 
 
 def recalibrated(

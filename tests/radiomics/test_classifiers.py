@@ -178,3 +178,16 @@ def test_an_examination_without_a_row_is_an_error(tmp_path):
     signs = write_study(tmp_path, rng=np.random.default_rng(8), channels=("venous",))
     with pytest.raises(InputError, match="no features of 1 examinations"):
         classified(tmp_path, signs[1:])
+
+
+def test_the_cohorts_own_columns_are_no_features(tmp_path):
+    signs = write_study(tmp_path, rng=np.random.default_rng(9), channels=("venous",))
+    leaking = [row | {"child_pugh": 7} for row in signs]
+    with pytest.raises(InputError, match=r"\['child_pugh'\] are columns of the cohort"):
+        classified(tmp_path, leaking)
+
+
+def test_an_examination_that_stands_there_twice_is_an_error(tmp_path):
+    signs = write_study(tmp_path, rng=np.random.default_rng(9), channels=("venous",))
+    with pytest.raises(InputError, match="line 62: S000 stands there twice"):
+        classified(tmp_path, [*signs, signs[0]])

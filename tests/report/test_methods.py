@@ -49,6 +49,18 @@ def test_a_table_alone_tells_nothing_of_training(pages):
     assert "Subgroups by sex were compared" in words
 
 
+def test_methods_tell_of_a_score_alone_only_what_was_done_with_it(tmp_path):
+    rows = [f"p{i},{i % 2},{i % 7 - i % 2}" for i in range(40)]
+    path = tmp_path / "scores.csv"
+    path.write_text("subject,target,score\n" + "\n".join(rows) + "\n")
+    out = tmp_path / "out"
+    main(["--predictions", str(path), "--task", "binary", "--out", str(out)])
+    words = part((out / "report.html").read_text(encoding="utf-8"), "methods")
+    assert "area under the ROC curve" in words
+    for absent in ("Sensitivity", "Calibration", "decision curves", "no-information"):
+        assert absent not in words
+
+
 def test_what_a_run_does_not_know_is_left_to_the_authors(pages):
     of_run, of_table = (part(page, "checklists") for page in pages)
     left = [words.count(checklists.AUTHORS) for words in (of_run, of_table)]

@@ -58,6 +58,13 @@ def test_perfect_separation_has_no_slope_and_no_penalty_makes_one_up():
     assert np.isfinite(fit.in_the_large.estimate)
 
 
+def test_probabilities_that_are_the_truth_have_no_finite_intercept():
+    positive = np.arange(240) % 4 == 0
+    fit = calibration.calibration_fit(positive.astype(float), positive=positive)
+    assert np.isnan([fit.slope.estimate, fit.in_the_large.estimate]).all()
+    assert "no finite intercept" in fit.in_the_large.method
+
+
 def test_probabilities_of_0_and_1_are_clipped_and_counted():
     p, positive = sample()
     p = p.copy()
