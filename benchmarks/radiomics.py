@@ -166,7 +166,10 @@ def small_piece(piece: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.nd
     box = tuple(
         slice(max(m - r, 0), m + r) for m, r in zip(middle, (8, 30, 24), strict=True)
     )
-    return image[box], mask[box]
+    inside = np.zeros_like(mask[box])
+    # PyRadiomics takes a mask without background for an empty one.
+    inside[:, 1:-1, 1:-1] = mask[box][:, 1:-1, 1:-1]
+    return image[box], inside
 
 
 def contender(name: str, *, case: str) -> Work:

@@ -2,9 +2,10 @@
 
     python -m liverjax.radiomics --manifest manifest.csv --out features.csv
 
-Stop it and run it again: it goes on where it stood (``features.csv.parts``). Ends with
-status 0 and the number of failed examinations, which are named here and in the table;
-with 1 if none is left.
+Stop it and run it again: it goes on where it stood (``features.csv.parts``).
+``features.json`` says by which settings the table was measured; a table of others is
+not replaced. Ends with status 0 and the number of failed examinations, which are named
+here and in the table; with 1 if none is left.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from liverjax.cohort import files
 from liverjax.cohort.examination import Examination
 from liverjax.cohort.manifest import read_manifest
 from liverjax.cohort.schema import Recipe
-from liverjax.errors import run_command
+from liverjax.errors import InputError, run_command
 from liverjax.imaging import workers
 from liverjax.radiomics import jobs
-from liverjax.radiomics.settings import make_settings
+from liverjax.radiomics.settings import make_settings, to_values
 
 FIRST_COLUMNS = (
     *("subject", "visit", "set", "site", "channel", "slice"),
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         by_slice=given.by_slice,
         title=str(given.settings),
     )
+    _note_settings(given, values=to_values(settings))
     channels = tuple(given.channels)
     recipe = Recipe(
         channels=channels, optional_channels=channels[1:], reference=channels[0]
@@ -105,6 +107,29 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(flag, type=float, default=default, help=text)
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     return parser
+
+
+def _note_settings(given: argparse.Namespace, *, values: dict[str, Any]) -> None:
+    """Writes how the table is measured beside it, or refuses to replace another."""
+    said = {
+        "settings": values,
+        "channels": given.channels,
+        "modality": given.modality,
+        "by_slice": given.by_slice,
+        "repeats": given.repeats,
+    }
+    if given.repeats:
+        said |= {name: getattr(given, name) for name in AMOUNTS}
+    path = given.out.with_suffix(".json")
+    if given.out.exists() and path.exists():
+        before = files.read_json(path)
+        unlike = sorted(n for n in {*before, *said} if before.get(n) != said.get(n))
+        if unlike:
+            raise InputError(
+                f"{given.out}: was measured with other {', '.join(unlike)} ({path} has "
+                "them); choose another --out, or remove it"
+            )
+    files.write_json(path, said)
 
 
 def _keys(examination: Examination, channel: str) -> tuple[tuple[str, str], ...]:

@@ -26,7 +26,7 @@ from liverjax.cohort import files, splits
 from liverjax.cohort.schema import TRAIN
 from liverjax.errors import InputError, run_command
 from liverjax.radiomics.classifiers import CLASSIFIERS, cross_predict
-from liverjax.radiomics.reproducibility import MIN_ICC
+from liverjax.radiomics.reproducibility import MIN_ICC, reproducible
 from liverjax.report.tables import write_predictions
 from liverjax.tasks.question import Task
 
@@ -60,11 +60,19 @@ class Features:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fits, predicts and writes; returns the exit status."""
     given = _parser().parse_args(arguments)
+    if not -1 <= given.min_icc <= 1:
+        raise InputError(f"--min-icc {given.min_icc:g}: expected -1 to 1")
+    path = given.out / "splits.json"
+    if not path.exists():
+        raise InputError(
+            f"{path}: is missing; --out is the folder of a run, whose folds are used "
+            "(python -m liverjax.main --config=... --workdir=...)"
+        )
     _, rows = files.read_csv(given.cohort / "examinations.csv")
     paths = write_models(
         given.features,
         rows=rows,
-        folds=splits.read_splits(given.out / "splits.json"),
+        folds=splits.read_splits(path),
         task=tasks.make(given.task),
         run_dir=given.out,
         min_icc=given.min_icc,
@@ -72,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     for path in paths:
         print(path)
+    print(f"compare them: python -m liverjax.report --run {given.out}")
     return 0
 
 
@@ -138,6 +147,7 @@ def write_models(
         len(folds),
     )
     kept = ~known.failed
+    _tell_reproducible(known, rows=wanted, folds=folds, min_icc=min_icc)
     paths = []
     for name in CLASSIFIERS:
         table = predict_table(
@@ -153,6 +163,29 @@ def write_models(
         paths.append(run_dir / "models" / f"{name}.csv")
         write_predictions(paths[-1], table, task=task)
     return paths
+
+
+def _tell_reproducible(
+    known: Features,
+    *,
+    rows: Sequence[files.Row],
+    folds: Sequence[splits.Fold],
+    min_icc: float,
+) -> None:
+    if known.repeats is None:
+        return
+    own = np.array([row["subject"] if row["set"] == TRAIN else "" for row in rows])
+    try:
+        counts = [
+            reproducible(known.repeats[np.isin(own, fold.train)], min_icc=min_icc).sum()
+            for fold in folds
+        ]
+    except ValueError as error:
+        raise InputError(f"repeats of the training subjects: {error}") from None
+    _log.info(
+        "radiomics: %d to %d of %d features reach an ICC of %g, by fold",
+        *(min(counts), max(counts), len(known.names), min_icc),
+    )
 
 
 def _fold(row: files.Row, folds: Sequence[splits.Fold]) -> int:
@@ -203,10 +236,7 @@ def read_features(path: pathlib.Path, *, examinations: Sequence[files.Row]) -> F
         seen.add(place)
         if row.get("status", "ok") == "failed":
             continue
-        try:
-            values = [float(row[name] or "nan") for name in names]
-        except ValueError as error:
-            raise InputError(f"{path}, line {number}: {error}") from None
+        values = [_number(row[name], place=(path, number, name)) for name in names]
         repeat = row.get("repeat") or "0"
         found[_key(row), repeat, row.get("channel", "")].append(values)
     channels = sorted({channel for _, _, channel in found})
@@ -230,6 +260,17 @@ def read_features(path: pathlib.Path, *, examinations: Sequence[files.Row]) -> F
         repeats=np.where(torn[:, None, None], np.nan, table) if repeats[1:] else None,
         failed=np.array([_key(row) not in measured for row in examinations]),
     )
+
+
+def _number(cell: str, *, place: tuple[pathlib.Path, int, str]) -> float:
+    try:
+        return float(cell or "nan")
+    except ValueError:
+        path, line, name = place
+        raise InputError(
+            f"{path}, line {line}, column {name}: {cell!r} is no number; leave what is "
+            "unknown empty, and remove columns that are no features"
+        ) from None
 
 
 def _key(row: files.Row) -> Key:

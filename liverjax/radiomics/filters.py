@@ -263,6 +263,11 @@ def read_filter(values: dict[str, Any]) -> Filter:
     return FILTERS[kind](**rest)
 
 
+def write_filter(filter: Filter) -> dict[str, Any]:
+    """Returns the table of kind and fields that `read_filter` takes."""
+    return {"kind": filter.kind, **dataclasses.asdict(filter)}
+
+
 def _pooled(pooling: str | None) -> str:
     return "" if pooling is None else f"_{pooling}"
 

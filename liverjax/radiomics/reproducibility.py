@@ -100,6 +100,21 @@ def icc(repeats: Float[np.ndarray, "n k f"]) -> Float[np.ndarray, "f"]:
     return np.divide(between - within, total, out=made, where=total > 0)
 
 
+def reproducible(
+    repeats: Float[np.ndarray, "n k f"], *, min_icc: float = MIN_ICC
+) -> Bool[np.ndarray, "f"]:
+    """Returns which features reach an ICC among the subjects that have repeats.
+
+    Args:
+        repeats: As `icc` takes them; all NaN for a subject without.
+        min_icc: Lowest that is kept.
+
+    Raises:
+        ValueError: If fewer than two subjects have repeats.
+    """
+    return icc(repeats[~np.isnan(repeats).all(axis=(1, 2))]) >= min_icc
+
+
 class ReproducibleColumns(TransformerMixin, BaseEstimator):
     """Keeps the features whose ICC over repeats of the training subjects is high.
 
@@ -120,8 +135,8 @@ class ReproducibleColumns(TransformerMixin, BaseEstimator):
             ValueError: If no feature reaches the limit, or fewer than two of these
                 subjects have repeats.
         """
-        found = icc(self.repeats[train & ~np.isnan(self.repeats).all(axis=(1, 2))])
-        self.kept_ = np.flatnonzero(found >= self.limit)
+        found = reproducible(self.repeats[train], min_icc=self.limit)
+        self.kept_ = np.flatnonzero(found)
         if not self.kept_.size:
             raise ValueError(f"no feature has an ICC of {self.limit} or more")
         return self

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from liverjax.errors import InputError
-from liverjax.radiomics.filters import Filter, read_filter
+from liverjax.radiomics.filters import Filter, read_filter, write_filter
 
 FAMILIES = (
     "morphology",
@@ -161,6 +161,17 @@ def make_settings(
                 f"{title}: a slice has no depth to filter; set planar to true"
             )
     return Settings(**base | given)
+
+
+def to_values(settings: Settings) -> dict[str, Any]:
+    """Returns every field as JSON has it; `make_settings` reads it again."""
+    values = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in vars(settings).items()
+    }
+    if settings.filter is not None:
+        values["filter"] = write_filter(settings.filter)
+    return values
 
 
 def _names(field: str, values: tuple[str, ...], known: tuple[str, ...]) -> None:

@@ -145,7 +145,10 @@ def one_classifier(monkeypatch):
     monkeypatch.setattr(classify, "CLASSIFIERS", only)
 
 
-def test_features_that_do_not_repeat_are_not_learnt_from(tmp_path, one_classifier):
+def test_features_that_do_not_repeat_are_not_learnt_from(
+    tmp_path, one_classifier, caplog
+):
+    caplog.set_level("INFO")
     rng = np.random.default_rng(6)
     signs = write_study(tmp_path, rng=rng, channels=("venous",))
     shaken = [
@@ -158,6 +161,7 @@ def test_features_that_do_not_repeat_are_not_learnt_from(tmp_path, one_classifie
     ]
     (known,) = classified(tmp_path, signs).values()
     (blind,) = classified(tmp_path, shaken).values()
+    assert "4 to 4 of 6 features reach an ICC of 0.75, by fold" in caplog.text
     (loose,) = classified(tmp_path, shaken, "--min-icc=-1").values()
     truth = ChildPugh().true_class(known.target)
     areas = [macro_auc(table.probs, truth=truth) for table in (known, blind, loose)]
@@ -191,3 +195,22 @@ def test_an_examination_that_stands_there_twice_is_an_error(tmp_path):
     signs = write_study(tmp_path, rng=np.random.default_rng(9), channels=("venous",))
     with pytest.raises(InputError, match="line 62: S000 stands there twice"):
         classified(tmp_path, [*signs, signs[0]])
+
+
+def test_a_cell_that_is_no_number_is_named_with_its_column(tmp_path):
+    signs = write_study(tmp_path, rng=np.random.default_rng(9), channels=("venous",))
+    signs[4]["f2"] = "NA"
+    with pytest.raises(InputError, match="line 6, column f2: 'NA' is no number; leave"):
+        classified(tmp_path, signs)
+
+
+def test_a_folder_without_splits_is_answered_with_what_out_must_be(tmp_path):
+    signs = write_study(tmp_path, rng=np.random.default_rng(9), channels=("venous",))
+    (tmp_path / "run" / "splits.json").unlink()
+    with pytest.raises(InputError, match="--out is the folder of a run"):
+        classified(tmp_path, signs)
+
+
+def test_an_impossible_correlation_is_refused(tmp_path):
+    with pytest.raises(InputError, match="--min-icc 75: expected -1 to 1"):
+        classified(tmp_path, [{"subject": "S0", "f": 1.0}], "--min-icc=75")

@@ -82,6 +82,23 @@ def test_an_unknown_setting_is_refused(study):
         run(study, f"--settings={path}")
 
 
+def test_the_settings_stand_beside_the_table_and_can_be_given_again(study):
+    run(study, "--by-slice")
+    said = files.read_json(study / "features.json")
+    assert said["by_slice"]
+    assert said["modality"] == "mr"
+    again = make_settings(said["settings"], by_slice=True)
+    assert again == make_settings({}, by_slice=True)
+
+
+def test_a_table_of_other_settings_is_not_replaced(study):
+    run(study)
+    before = (study / "features.csv").read_bytes()
+    with pytest.raises(InputError, match="measured with other by_slice, settings"):
+        run(study, "--by-slice")
+    assert (study / "features.csv").read_bytes() == before
+
+
 def test_a_filter_in_the_settings_gives_the_response_map_s_features(study):
     path = study / "settings.json"
     filter = {"kind": "log", "sigma_mm": 2, "planar": True}
@@ -89,6 +106,8 @@ def test_a_filter_in_the_settings_gives_the_response_map_s_features(study):
     status, rows = run(study, f"--settings={path}")
     assert status == 0
     assert abs(float(rows[0]["stat_mean_log_s2_2D"])) < 5
+    said = files.read_json(study / "features.json")["settings"]["filter"]
+    assert filter.items() <= said.items()
 
 
 def test_a_volumetric_filter_of_slices_is_refused(study):
