@@ -16,6 +16,7 @@ from absl import flags
 
 from data_prep import table_flags
 from liverjax import cluster, study_flags
+from liverjax.cohort.claims import claim_in_turn
 from liverjax.cohort.manifest import read_manifest
 from liverjax.errors import InputError, raise_all, run_command
 from liverjax.imaging import build, survey
@@ -60,14 +61,17 @@ def main() -> int:
         client = cluster.connect(SCHEDULER.value)
         cluster.check_storage(client, manifest.path)
         executor, workers = client.get_executor(pure=False), len(client.ncores())
-    built = build.build_cohort(
-        manifest,
-        recipe=study.prepare,
-        out=pathlib.Path(OUT.value).resolve(),
-        workers=workers,
-        allow=ALLOW.value,
-        executor=executor,
-    )
+    out = pathlib.Path(OUT.value).resolve()
+    # Beside the folder, whose content is a cohort's alone.
+    with claim_in_turn(out.with_name(f"{out.name}.claim")):
+        built = build.build_cohort(
+            manifest,
+            recipe=study.prepare,
+            out=out,
+            workers=workers,
+            allow=ALLOW.value,
+            executor=executor,
+        )
     return _tell(
         built, excluded=[f"{e.examination.name}: {e.reason}" for e in manifest.excluded]
     )

@@ -57,8 +57,7 @@ def run(study: StudyConfig, *, scheduler: str | None = None) -> RunOutcome:
             raise InputError("mesh.span and --scheduler: choose one of them")
         if study.members is None and scheduler is None:
             runtime.refuse_ranks()
-        check_model(study)
-        baselines.check(study)
+        check_study(study)
     claim_folder(folder, study=study)
     if (folder / "DONE").exists():
         return RunOutcome(0, f"already done: {folder / 'report.html'}")
@@ -148,7 +147,10 @@ def pick_members(
 
 
 def claim_folder(folder: pathlib.Path, *, study: StudyConfig) -> None:
-    """Writes ``config.json``, or checks that the folder belongs to this study.
+    """Writes ``config.json``, once it is sure that the folder belongs to this study.
+
+    What is no part of the study's identity (where its cohort and weights lie, memory,
+    how often it saves) may change from start to start; the last start's values stand.
 
     Raises:
         InputError: If the folder holds another study, naming what differs.
@@ -173,14 +175,18 @@ def claim_folder(folder: pathlib.Path, *, study: StudyConfig) -> None:
             f"{folder}: holds a run of another config; choose another --workdir. It "
             f"differs in {', '.join(_differences(then, now))}"
         )
+    if config.to_dict(earlier) != values and not (folder / "DONE").exists():
+        files.write_json(path, values)
 
 
-def check_model(study: StudyConfig) -> None:
-    """Checks before any work that the network can be made and its weights are there.
+def check_study(study: StudyConfig) -> None:
+    """Checks before any work that network, weights and baselines can be had.
 
     Raises:
-        InputError: If the model or an option is unknown, or weights are missing.
+        InputError: If the model or an option is unknown, or weights, a table of
+            features or a manifest is missing.
     """
+    baselines.check(study)
     model = study.model
     try:
         models.make(model.name, num_outputs=study.task.num_outputs, **model.options)
@@ -191,6 +197,17 @@ def check_model(study: StudyConfig) -> None:
     weights.locate(
         model.name, pretrained=model.pretrained, weights_dir=model.weights_dir
     )
+
+
+def weights_hash(study: StudyConfig) -> str:
+    """Returns the SHA-256 of the weights a study starts from; empty without any."""
+    model = study.model
+    if model.pretrained == "none":
+        return ""
+    path = weights.locate(
+        model.name, pretrained=model.pretrained, weights_dir=model.weights_dir
+    )
+    return files.sha256_file(path)
 
 
 def prepare(

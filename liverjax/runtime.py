@@ -149,6 +149,7 @@ def start(
     import jax
 
     if span:
+        _keep_compiled(jax.devices()[0].platform)
         _log.info(
             "devices: one group of %d x %s in %d processes (jax %s)",
             jax.device_count(),
@@ -163,6 +164,7 @@ def start(
     except RuntimeError:
         _log.debug("jax has started already; its devices stay as they are")
     devices = jax.local_devices()
+    _keep_compiled(devices[0].platform)
     if len(devices) < group:
         raise InputError(
             f"mesh.data={group}: this process sees {len(devices)} devices of kind "
@@ -184,6 +186,21 @@ def start(
             "%d devices stay idle; train.seeds, split.folds or mesh.data use them", idle
         )
     return [tuple(devices[i * group : (i + 1) * group]) for i in range(count)]
+
+
+def _keep_compiled(platform: str) -> None:
+    """Keeps compiled programs for other devices, processes and starts.
+
+    In ``JAX_COMPILATION_CACHE_DIR``, else in the user's cache folder. Not on CPUs, as
+    their programs are of one machine's instructions and may be read on another.
+    """
+    import jax
+
+    if platform == "cpu" or jax.config.jax_compilation_cache_dir:
+        return
+    cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    folder = str(pathlib.Path(cache) / "liverjax" / "compiled")
+    jax.config.update("jax_compilation_cache_dir", folder)
 
 
 def facts(groups: Sequence[tuple[Any, ...]]) -> dict[str, Any]:

@@ -28,6 +28,11 @@ def run(study: StudyConfig) -> RunOutcome:
         return experiment.run(study)
     rank = runtime.join()
     try:
+        experiment.check_study(study)
+        if not rank:
+            experiment.claim_folder(folder, study=study)
+        with spanning.lost_process_is_told():
+            spanning.check_shared(folder)
         cohort, folds = _follow(folder, study) if rank else _lead(folder, study)
         every = experiment.every_member(study, folds=folds)
         with spanning.lost_process_is_told():
@@ -36,6 +41,7 @@ def run(study: StudyConfig) -> RunOutcome:
                     "config": config.identity(study),
                     SPLITS: files.sha256_file(folder / SPLITS),
                     "cohort.json": cohort.fingerprint,
+                    "weights": experiment.weights_hash(study),
                 }
             )
             groups = runtime.start(len(every), span=True)
@@ -56,8 +62,6 @@ def run(study: StudyConfig) -> RunOutcome:
 def _lead(
     folder: pathlib.Path, study: StudyConfig
 ) -> tuple[schema.Cohort, tuple[splits.Fold, ...]]:
-    experiment.check_model(study)
-    experiment.claim_folder(folder, study=study)
     cohort = experiment.prepare(folder, study=study)
     return cohort, experiment.split(folder, study=study, cohort=cohort)
 

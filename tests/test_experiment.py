@@ -11,6 +11,7 @@ from configs.cp_ct import get_config
 from liverjax import config, experiment
 from liverjax.cohort import files
 from liverjax.errors import InputError
+from liverjax.members.run_folder import read_study
 from tests.cohort.small import write_cohort
 
 
@@ -55,3 +56,15 @@ def test_a_cohort_of_another_recipe_says_where_it_differs(tmp_path, study):
     other = dataclasses.replace(study.prepare, window_width_hu=350.0)
     with pytest.raises(InputError, match="it differs in window_width_hu"):
         experiment.prepare(tmp_path, study=dataclasses.replace(study, prepare=other))
+
+
+def test_the_next_start_may_say_anew_what_is_no_part_of_the_study(tmp_path, study):
+    folder = tmp_path / "run"
+    experiment.claim_folder(folder, study=study)
+    data = dataclasses.replace(study.data, placement="stream", memory_gib=3.0)
+    experiment.claim_folder(folder, study=dataclasses.replace(study, data=data))
+    assert read_study(folder).data == data
+    train = dataclasses.replace(study.train, epochs=1 + study.train.epochs)
+    with pytest.raises(InputError, match=r"It differs in train\.epochs"):
+        experiment.claim_folder(folder, study=dataclasses.replace(study, train=train))
+    assert read_study(folder).data == data

@@ -22,10 +22,10 @@ import numpy as np
 
 from liverjax import runtime
 from liverjax.cohort import files
+from liverjax.cohort.claims import Claim, claim
 from liverjax.data.resident import Device, own_device
 from liverjax.members import spanning
 from liverjax.members.bundle import train_bundle
-from liverjax.members.claims import claim
 from liverjax.members.member import DONE, Member, folder_of, of_study
 from liverjax.members.networks import (
     Network,
@@ -120,6 +120,9 @@ def train_members(
         InputError: If the run folder cannot be used, or the cohort does not fit.
     """
     statuses = _finished(run_folder, members)
+    if span:
+        left = [member.id for member in members if member not in statuses]
+        spanning.check_same({"members that are left": " ".join(left)})
     if read_study(run_folder).model.frozen:
         return _train_heads(run_folder, members, device=groups[0][0])
     if all(member in statuses for member in members):
@@ -215,7 +218,7 @@ def train_member(
     run = open_run(run) if isinstance(run, pathlib.Path) else run
     folder = folder_of(run.home, member)
     spanning.follow(run.folder, home=run.home, member=member)
-    with claim(folder / "claim"):
+    with claim(folder / "claim") as held:
         status = status_of(folder)
         if status is not None:
             checkpoint.remove(folder / CHECKPOINT)
@@ -224,9 +227,10 @@ def train_member(
             group = (jax.local_devices()[0],)
             seat = Seats(run, groups=[group], available=None).take(group)
         began = time.monotonic()
-        fitted = _fit(run, member, seat=seat, stop=stop or threading.Event())
+        fitted = _fit(run, member, seat=seat, stop=stop or threading.Event(), held=held)
         if fitted.status == "stopped":
             return "stopped"
+        held.check()
         if fitted.best is not None:
             _predict(run, member, fitted.best, seat=seat)
             about = {
@@ -236,12 +240,15 @@ def train_member(
                 "input_std": run.input_std,
             }
             save_best(folder, fitted.best, about=about)
+        held.check()
         _write_done(folder, member, fitted, seat=seat, began=began)
         checkpoint.remove(folder / CHECKPOINT)
         return fitted.status
 
 
-def _fit(run: Run, member: Member, *, seat: Seat, stop: threading.Event) -> Fit:
+def _fit(
+    run: Run, member: Member, *, seat: Seat, stop: threading.Event, held: Claim
+) -> Fit:
     """Returns how a member's training ended."""
     fold, seed = run.folds[member.fold], run.study.train.seed + member.seed
     trial = run.trials[member.trial]
@@ -277,6 +284,7 @@ def _fit(run: Run, member: Member, *, seat: Seat, stop: threading.Event) -> Fit:
         stop=stop,
         environment=_environment(seat.devices),
         agree=spanning.agree if jax.process_count() > 1 else int,
+        before_writing=held.check,
     )
 
 

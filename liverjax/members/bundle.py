@@ -21,9 +21,9 @@ from jaxtyping import Float
 
 from liverjax import weights
 from liverjax.cohort import files, records
+from liverjax.cohort.claims import claim
 from liverjax.cohort.schema import IMAGE
 from liverjax.data.resident import Device, Resident, place
-from liverjax.members.claims import claim
 from liverjax.members.member import Member, of_study
 from liverjax.members.run_folder import Run, make_plan
 from liverjax.members.tables import make_tables, write_bundle_tables

@@ -16,8 +16,9 @@ from collections.abc import Sequence
 import jax
 
 from liverjax import cluster, members, runtime
+from liverjax.cohort import files
+from liverjax.cohort.claims import Claimed
 from liverjax.errors import InputError
-from liverjax.members.claims import Claimed
 from liverjax.members.member import Member, folder_of
 from liverjax.members.run_folder import Run, open_run
 from liverjax.members.seats import Seat, Seats
@@ -72,7 +73,11 @@ def train_members(
     cluster.check_storage(client, run_folder / "config.json")
     (run_folder / STOP).unlink(missing_ok=True)
     work = functools.partial(
-        train_here, str(run_folder), num_members=num_members, group=group
+        train_here,
+        str(run_folder),
+        identity=_identity(run_folder),
+        num_members=num_members,
+        group=group,
     )
     tasks = {
         client.submit(work, member, pure=False, key=f"{run_folder}/{member.id}"): member
@@ -103,12 +108,27 @@ def train_members(
     return members.Ended(statuses, signal=stop.signal)
 
 
-def train_here(folder: str, member: Member, *, num_members: int, group: int) -> str:
+def train_here(
+    folder: str, member: Member, *, identity: str, num_members: int, group: int
+) -> str:
     """Trains one member in this worker process; returns its status.
 
     Waits while somebody else works on the member: a worker that was believed dead.
+
+    Args:
+        folder: Of the run.
+        member: Which.
+        identity: Changes with the run's files: a worker outlives a run, and another
+            may stand in the same folder.
+        num_members: Members of the study.
+        group: Devices to a member.
     """
-    run, seat = _seat(pathlib.Path(folder), num_members, group)
+    key = (folder, identity, num_members, group)
+    if key not in _seats:
+        # One run at a time; the last one's arrays go before the next one's come.
+        _seats.clear()
+        _seats[key] = _seat(pathlib.Path(folder), num_members, group)
+    run, seat = _seats[key]
     stop = FileStop(run.folder / STOP)
     with jax.default_device(seat.devices[0]):
         while not stop.is_set():
@@ -120,9 +140,17 @@ def train_here(folder: str, member: Member, *, num_members: int, group: int) -> 
     return "stopped"
 
 
-@functools.lru_cache(maxsize=1)
+_seats: dict[tuple[str, str, int, int], tuple[Run, Seat]] = {}  # of this worker
+
+
+def _identity(run_folder: pathlib.Path) -> str:
+    """What a worker has read of a run: its config, folds and cohort."""
+    paths = [run_folder / n for n in ("config.json", "splits.json", "cohort.json")]
+    return "/".join(files.sha256_file(path) for path in paths if path.exists())
+
+
 def _seat(folder: pathlib.Path, num_members: int, group: int) -> tuple[Run, Seat]:
-    """A worker trains one run at a time: compiled and read once."""
+    """Opens and compiles what all members of a run share."""
     groups = runtime.start(num_members, group=group)[:1]
     run = open_run(folder)
     return run, Seats(run, groups=groups, available=None).take(groups[0])

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import logging
 import pathlib
+import secrets
 import shutil
 import tempfile
 import time
@@ -24,9 +25,11 @@ from jax.experimental import multihost_utils
 from liverjax.errors import InputError
 from liverjax.members.member import Member, folder_of
 from liverjax.members.stopping import Stop
+from liverjax.train import checkpoint
 from liverjax.train.standing import CHECKPOINT
 
 LOOK_S = 1.0
+SHARED_S = 20.0  # for a new file to be seen by all; CPU collectives wait for 30 s
 TELL_S = 60.0
 
 # How a lost process looks to the others, before the runtime itself ends them.
@@ -78,6 +81,31 @@ def check_same(facts: Mapping[str, str]) -> None:
             )
 
 
+def check_shared(folder: pathlib.Path) -> None:
+    """Stops all processes if one does not see what the first writes into the folder.
+
+    Raises:
+        InputError: In every process, naming those that do not.
+    """
+    mine = np.frombuffer(secrets.token_bytes(8), np.uint8)
+    # A name that no host has asked for before: nothing of it is cached.
+    token = np.asarray(multihost_utils.broadcast_one_to_all(mine)).tobytes().hex()
+    path = folder / f"seen-{token}"
+    if jax.process_index() == 0:
+        path.touch()
+    until = time.monotonic() + SHARED_S
+    while not path.exists() and time.monotonic() < until:
+        time.sleep(LOOK_S)
+    seen = multihost_utils.process_allgather(np.int32(path.exists())).ravel()
+    if jax.process_index() == 0:
+        path.unlink()
+    if not seen.all():
+        raise InputError(
+            f"{folder}: not seen by the processes {np.flatnonzero(seen == 0).tolist()};"
+            " put --workdir on storage that all of them share"
+        )
+
+
 def wait_for(path: pathlib.Path) -> None:
     """Returns when the first process has written a file that the others start from."""
     told = time.monotonic()
@@ -102,12 +130,21 @@ def home_of(run_folder: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def follow(run_folder: pathlib.Path, *, home: pathlib.Path, member: Member) -> None:
-    """Copies a member's checkpoint from the run folder to another process's home."""
-    if home == run_folder:
+    """Gives every process the checkpoint that a member goes on from.
+
+    Copies it from the run folder to another process's home, and returns in none before
+    all have it.
+
+    Raises:
+        InputError: If they do not see the same one.
+    """
+    if jax.process_count() == 1:
         return
     source = folder_of(run_folder, member) / CHECKPOINT
-    if source.exists():
-        shutil.copytree(source, folder_of(home, member) / CHECKPOINT)
+    own = folder_of(home, member) / CHECKPOINT
+    if own != source and source.exists():
+        shutil.copytree(source, own)
+    check_same({f"{member.id}: the checkpoint": checkpoint.newest(own)})
 
 
 @contextlib.contextmanager

@@ -79,7 +79,7 @@ def write_trials(
         key=lambda i: (
             rows[i]["non_finite"],
             -np.nan_to_num(rows[i]["select_score"], nan=-np.inf),
-            rows[i]["select_loss"],
+            np.nan_to_num(rows[i]["select_loss"], nan=np.inf),
         ),
     )
     for number, row in enumerate(rows):
@@ -93,7 +93,13 @@ def read_ended(
 ) -> list[Mapping[str, Any]]:
     """Returns best epoch, selection score and loss of finished members, in order."""
     if not (run_folder / HEADS_TABLE).exists():
-        return [files.read_json(folder_of(run_folder, m) / DONE) for m in members]
+        found = [files.read_json(folder_of(run_folder, m) / DONE) for m in members]
+        scores = ("select_score", "select_loss")
+        # A number that is not finite is null in JSON.
+        return [
+            done | {n: np.nan if done[n] is None else done[n] for n in scores}
+            for done in found
+        ]
     return [
         {
             "best_epoch": int(row["best_epoch"]) if row["best_epoch"] else None,

@@ -116,6 +116,12 @@ def restore(folder: pathlib.Path, *, like: Any = None) -> tuple[Any, dict] | Non
     return tree, manifest["about"]
 
 
+def newest(folder: pathlib.Path) -> str:
+    """Returns the SHA-256 of the newest checkpoint's manifest; empty without one."""
+    numbers = [int(path.name) for path in folder.glob("*") if path.name.isdigit()]
+    return files.sha256_file(_manifest(folder, max(numbers))) if numbers else ""
+
+
 def remove(folder: pathlib.Path) -> None:
     """Removes a folder of checkpoints if it is there."""
     with contextlib.suppress(FileNotFoundError):

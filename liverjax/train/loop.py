@@ -85,6 +85,7 @@ def fit(
     stop: threading.Event,
     environment: Environment,
     agree: Callable[[int], int] = int,
+    before_writing: Callable[[], None] = lambda: None,
 ) -> Fit:
     """Trains one member to its end or to a stop, going on where it stood.
 
@@ -102,13 +103,20 @@ def fit(
         stop: Set by someone who wants the member to save and return.
         environment: What its bits depend on; a resume in another is warned of.
         agree: Gives all processes that train the network together one number of steps.
+        before_writing: Raises if the folder is another's by now.
 
     Raises:
         InputError: If there are fewer rows than a batch, or the checkpoint is damaged
             or of another network.
     """
     run = _Run(
-        folder, programs=programs, source=source, plan=plan, stop=stop, agree=agree
+        folder,
+        programs=programs,
+        source=source,
+        plan=plan,
+        stop=stop,
+        agree=agree,
+        before_writing=before_writing,
     )
     standing = run.start(birth, environment)
     failed = None
@@ -157,9 +165,11 @@ class _Run:
         plan: Plan,
         stop: threading.Event,
         agree: Callable[[int], int],
+        before_writing: Callable[[], None],
     ) -> None:
         self.folder, self.programs, self.source = folder, programs, source
         self.plan, self.stop, self.agree = plan, stop, agree
+        self.before_writing = before_writing
         self.environments: list[Environment] = []
         self.step_s: float | None = None
         self.epoch_s, self.epoch_steps = 0.0, 0
@@ -275,6 +285,7 @@ class _Run:
             "seconds": self.epoch_s,
             "compile_s": self.programs.compile_s,
         }
+        self.before_writing()
         with (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         _log.info(
@@ -329,6 +340,7 @@ class _Run:
 
     def save(self, standing: Standing) -> None:
         """Writes a checkpoint of where the member stands."""
+        self.before_writing()
         standings.save(self.folder, standing, environments=self.environments)
         self.saved_at = time.monotonic()
 

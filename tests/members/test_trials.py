@@ -61,6 +61,13 @@ def test_a_trial_with_a_non_finite_member_is_not_chosen(tmp_path):
     assert choose(tmp_path, [[(0.9, 1), (None, None)], [(0.5, 1), (0.5, 1)]]) == 1
 
 
+def test_a_loss_that_is_not_finite_comes_last_and_stops_nothing(tmp_path):
+    scores = [[(0.5, None), (0.5, 1)], [(0.5, 9), (0.5, 9)], [(None, None)] * 2]
+    assert choose(tmp_path, scores) == 1
+    _, rows = files.read_csv(tmp_path / "trials.csv")
+    assert [row["select_loss"] for row in rows] == ["", "9.0", ""]
+
+
 def test_trials_are_members_of_one_program(seat, tmp_path, trained):
     run = members.open_run(write_run(tmp_path, trials=NOTHING | {"l2": (1e-3, 1e-1)}))
     members.train_member(run, Member(1, trial=0), seat=seat)

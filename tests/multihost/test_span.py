@@ -175,3 +175,17 @@ def test_a_study_ends_in_a_report_and_another_cohort_on_one_host_is_refused(tmp_
     assert statuses == [0, 0], said
     assert (folder / "report.html").exists()
     assert "process 1 is done" in said[1]
+
+
+def test_a_run_folder_that_is_not_shared_is_refused_at_once(tmp_path):
+    hosts = tmp_path / "here", tmp_path / "there"
+    for host in hosts:
+        folder = write_run(host / "run", epochs=1)
+        path = folder / "config.json"
+        values = json.loads(path.read_text())
+        values["mesh"]["span"] = True
+        path.write_text(json.dumps(values))
+    statuses, said = end(start("study", "run", folders=hosts))
+    assert statuses == [1, 1], said
+    for text in said:
+        assert "run: not seen by the processes [1]; put --workdir on storage" in text

@@ -173,3 +173,17 @@ def test_the_best_is_that_of_the_best_epoch(built, tmp_path):
     long.select = long.select[:4]
     ended = long.run(tmp_path / "long", built)
     assert_same_bits(host(short.best)["params"], host(ended.best)["params"])
+
+
+def test_nothing_is_written_into_a_folder_that_is_another_s_by_now(built, tmp_path):
+    calls = iter([None, RuntimeError("taken over")])
+
+    def check():
+        error = next(calls)
+        if error:
+            raise error
+
+    with pytest.raises(RuntimeError, match="taken over"):
+        Career(epochs=2).run(tmp_path, built, before_writing=check)
+    assert len(lines(tmp_path)) == 1
+    assert checkpoint.restore(tmp_path / CHECKPOINT) is None

@@ -145,7 +145,16 @@ class Career:
         )
 
     def run(
-        self, folder, built, *, fold=0, stop=None, birth=None, source=None, **options
+        self,
+        folder,
+        built,
+        *,
+        fold=0,
+        stop=None,
+        birth=None,
+        source=None,
+        before_writing=lambda: None,
+        **options,
     ):
         folder.mkdir(parents=True, exist_ok=True)
         return fit(
@@ -170,6 +179,7 @@ class Career:
             plan=self.plan,
             stop=stop or threading.Event(),
             environment={"devices": 1} | options,
+            before_writing=before_writing,
         )
 
 

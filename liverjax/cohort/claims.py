@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import json
+import logging
 import os
 import pathlib
+import secrets
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 from liverjax.errors import InputError
+
+LOOK_S = 1.0
+
+_log = logging.getLogger(__name__)
 
 # Where locks belong to a process and not to an open file (NFS), they do not keep two
 # threads of one process apart.
@@ -23,8 +31,37 @@ class Claimed(InputError):
     """Somebody else works on it right now."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """A claim that is held.
+
+    Attributes:
+        path: The file.
+        token: What only this holder wrote into it.
+    """
+
+    path: pathlib.Path
+    token: str
+
+    def check(self) -> None:
+        """Raises if the claim was lost: to be called before files are written.
+
+        Storage over a network gives up the lock of a host that it has not heard of for
+        a while; when that host is back it does not learn of it by itself.
+
+        Raises:
+            Claimed: If another process holds the claim now.
+        """
+        text = self.path.read_text(encoding="utf-8")
+        if self.token not in text:
+            raise Claimed(
+                f"{self.path}: was taken over by {text.strip()} while this process "
+                "could not be heard of; nothing more is written here"
+            )
+
+
 @contextlib.contextmanager
-def claim(path: pathlib.Path) -> Iterator[None]:
+def claim(path: pathlib.Path) -> Iterator[Claim]:
     """Holds a claim file while the block runs.
 
     The claim is a lock on the open file, which the system gives up when its process
@@ -46,14 +83,40 @@ def claim(path: pathlib.Path) -> Iterator[None]:
     try:
         with place.open("a+", encoding="utf-8") as file:
             _lock(file.fileno(), path=path)
+            token = secrets.token_hex(8)
             holder = {"host": socket.gethostname(), "process": os.getpid()}
             file.truncate(0)
-            file.write(json.dumps(holder) + "\n")
+            file.write(json.dumps(holder | {"token": token}) + "\n")
             file.flush()
-            yield
+            os.fsync(file.fileno())
+            yield Claim(path, token)
     finally:
         with _guard:
             _held.discard(place)
+
+
+@contextlib.contextmanager
+def claim_in_turn(path: pathlib.Path) -> Iterator[Claim]:
+    """Holds a claim file while the block runs; waits while somebody else does.
+
+    Args:
+        path: The file; it stays.
+
+    Raises:
+        InputError: If the storage knows no locks.
+    """
+    with contextlib.ExitStack() as stack:
+        told = False
+        while True:
+            try:
+                held = stack.enter_context(claim(path))
+                break
+            except Claimed as error:
+                if not told:
+                    _log.info("waiting: %s", error)
+                told = True
+                time.sleep(LOOK_S)
+        yield held
 
 
 def _lock(handle: int, *, path: pathlib.Path) -> None:
