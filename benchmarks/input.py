@@ -14,7 +14,6 @@ of the loss against the twin's round beside it, compile time apart.
 from __future__ import annotations
 
 import argparse
-import os
 import pathlib
 import statistics
 import tempfile
@@ -126,12 +125,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     import jax
 
     on_cpu = jax.devices()[0].platform == "cpu"
-    load = os.getloadavg()[0]
-    if load > 0.5:
-        print(
-            f"the machine is not quiet (load {load:.1f}): these are no figures to keep"
-        )
-    measures: dict[str, Any] = {"load before": round(load, 2)}
+    measures: dict[str, Any] = {"cores busy before": results.busy_cores()}
     for size_px in args.sizes or ([80] if on_cpu else [224]):
         case = Case(
             size_px,

@@ -17,7 +17,6 @@ import concurrent.futures
 import contextlib
 import functools
 import importlib.util
-import os
 import statistics
 import time
 from collections.abc import Sequence
@@ -45,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     jax.config.update("jax_num_cpu_devices", results.num_cores())
     ratios: dict[str, Any] = {}
-    measures: dict[str, Any] = {"load before": round(os.getloadavg()[0], 2)}
+    measures: dict[str, Any] = {"cores busy before": results.busy_cores()}
     for width in args.widths:
         for batch_size in args.batches:
             case = Case(args.size, width, batch_size)

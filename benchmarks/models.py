@@ -181,15 +181,13 @@ def default_cases() -> list[tuple[int, int]]:
 
 def measure(args: argparse.Namespace, names: Sequence[str]) -> pathlib.Path:
     """Returns the path of the written figures."""
-    load = os.getloadavg()[0]
-    if load > 0.5:
-        print(f"the machine is not quiet (load {load:.1f}): no figures to keep")
+    busy = results.busy_cores()
     path = pathlib.Path(args.out) / f"models-{results.device_name()}.json"
     earlier = json.loads(path.read_text()) if path.exists() else {}
     ratios: dict[str, Any] = earlier.get("ratios", {})
     measures: dict[str, Any] = earlier.get("measures", {})
     for name in names:
-        measures[f"{name}: load before"] = round(load, 2)
+        measures[f"{name}: cores busy before"] = busy
         for batch, size_px in args.cases or default_cases():
             case = {"batch": batch, "size_px": size_px, "bfloat16": args.bfloat16}
             ours, rival = our_steps(name, **case), rival_steps(name, **case)

@@ -12,10 +12,12 @@ import os
 import pathlib
 import platform
 import re
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
+QUIET = 0.2  # cores busy with other work
 PACKAGES = ("numpy", "scipy", "jax", "jaxlib", "flax")
 
 
@@ -77,6 +79,30 @@ def ratio(
         "unit": unit,
         "ratio": _rounded(share),
     }
+
+
+def busy_cores(seconds: float = 2.0) -> float:
+    """How many cores other work keeps busy, told where figures would suffer.
+
+    Looks for a while in which this process does nothing. Where the system does not say,
+    the load average of the last minute.
+    """
+    stat = pathlib.Path("/proc/stat")
+    if stat.exists():
+        idle = []
+        for wait_s in (seconds, 0.0):
+            fields = stat.read_text().splitlines()[0].split()[1:]
+            idle.append((sum(map(int, fields[3:5])), sum(map(int, fields[:8]))))
+            time.sleep(wait_s)
+        (before, start), (after, end) = idle
+        busy = (1 - (after - before) / max(end - start, 1)) * (os.cpu_count() or 1)
+    else:
+        busy = os.getloadavg()[0]
+    if busy > QUIET:
+        print(
+            f"{busy:.1f} cores are busy with other work: these are no figures to keep"
+        )
+    return round(busy, 2)
 
 
 def device_name() -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
 import pathlib
 import socket
@@ -52,9 +53,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", default=results.RESULTS, help="folder of the JSON")
     args = parser.parse_args(argv)
     ways: dict[str, tuple[int, Callable[..., None]]] = {
-        "1 device": (1, on_devices(1)),
-        "2 devices": (2, on_devices(2)),
-        "4 devices": (4, on_devices(4)),
+        f"{count} device" + "s" * (count > 1): (count, on_devices(count))
+        for count in (1, 2, 4)
+        if count <= num_devices()
+    } | {
         "2 workers": (2, two_workers),
         "1 network over 2 processes": (1, two_processes),
     }
@@ -114,6 +116,18 @@ def check(command: list[str], **variables: str) -> None:
 
 def environment(**variables: str) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(ROOT)} | variables
+
+
+@functools.cache
+def num_devices() -> int:
+    """Devices that a process of `on_devices` sees."""
+    program = (
+        "import jax\n"
+        f"jax.config.update('jax_num_cpu_devices', {MEMBERS})\n"
+        "print(len(jax.devices()))\n"
+    )
+    said = subprocess.check_output([sys.executable, "-c", program], env=environment())
+    return int(said)
 
 
 def on_devices(count: int) -> Callable[..., None]:

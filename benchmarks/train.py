@@ -17,7 +17,6 @@ import contextlib
 import dataclasses
 import functools
 import importlib.util
-import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -190,13 +189,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     compare = compare_on_cpu if on_cpu else compare_on_gpu
     if not importlib.util.find_spec("torch"):
         print("torch is not installed, so ours is measured alone")
-    load = os.getloadavg()[0]
-    if load > 0.5:
-        print(
-            f"the machine is not quiet (load {load:.1f}): these are no figures to keep"
-        )
     ratios: dict[str, Any] = {}
-    measures: dict[str, Any] = {"load before": round(load, 2)}
+    measures: dict[str, Any] = {"cores busy before": results.busy_cores()}
     for size_px in args.sizes or ([64, 80, 224] if on_cpu else [80, 224]):
         for width in args.widths or ([16, 64] if on_cpu else [64]):
             for batch_size in args.batches or ([16] if on_cpu else [16, 32, 128]):

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import platform
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -49,3 +51,16 @@ def test_a_figure_that_is_no_number_is_refused(tmp_path):
             measures={"loss": float("nan")},
             out_dir=tmp_path,
         )
+
+
+def test_a_core_that_other_work_keeps_busy_is_counted():
+    program = "import time\nprint(1, flush=True)\nwhile True: pass"
+    child = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert child.stdout.readline()
+        assert results.busy_cores(0.5) > 0.5
+    finally:
+        child.kill()
+        child.communicate()
