@@ -3,10 +3,10 @@
 `python -m benchmarks.scale [--rounds N] [--epochs N] [--out DIR]`: the four members of
 a small study trained on 1, 2 and 4 devices of one process, by two workers of a Dask
 cluster, and one network after the other over two processes. Seconds are from the first
-member's start to the last one's end, compiling apart; the idle share is the part of
-them in which places that members are trained at trained none: what dealing costs, apart
-from the cores that devices of a CPU share. Beside it stands by how much any
-examination's score differs from one device's.
+member's start to the last one's end, with the compiling of later devices in them; the
+idle share is what dealing costs, apart from that and from the cores that devices of a
+CPU share: the part of the time in which a place trained no member though some were
+left. Beside it stands by how much any examination's score differs from one device's.
 """
 
 from __future__ import annotations
@@ -181,14 +181,21 @@ def two_processes(run: pathlib.Path, study: tuple[str, ...]) -> None:
 
 
 def timed(run: pathlib.Path, *, at_once: int) -> tuple[float, float]:
-    """Seconds of all members, and the idle share of the places they were trained in."""
-    spans = []
+    """Seconds of all members, and the idle share of the places they were trained in.
+
+    Idle between the moments when every place has begun and when one has no member left.
+    """
+    began, ended = [], []
     for path in (run / "members").glob("*/done.json"):
-        ended = path.stat().st_mtime
-        spans.append((ended - files.read_json(path)["seconds"], ended))
-    first, last = min(s for s, _ in spans), max(e for _, e in spans)
-    busy = sum(ended - began for began, ended in spans)
-    return last - first, 1 - busy / (at_once * (last - first))
+        ended.append(path.stat().st_mtime)
+        began.append(ended[-1] - files.read_json(path)["seconds"])
+    first, last = sorted(began)[at_once - 1], sorted(ended)[-at_once]
+    busy = sum(
+        max(0.0, min(end, last) - max(start, first))
+        for start, end in zip(began, ended, strict=True)
+    )
+    window = max(last - first, 1e-9)
+    return max(ended) - min(began), 1 - busy / (at_once * window)
 
 
 def scores(run: pathlib.Path) -> np.ndarray:
