@@ -9,7 +9,7 @@ from liverjax.cohort import files
 
 
 def test_idle_is_counted_while_every_place_could_work(tmp_path):
-    """Two places: one begins late, and pauses for 2 of the 8 s in which both could."""
+    """Two places: one begins late, and pauses for 2 of the 10 s in which both could."""
     for number, (began, ended) in enumerate([(0, 10), (2, 6), (8, 14), (10, 12)]):
         path = tmp_path / "members" / f"f{number}" / "done.json"
         files.write_json(path, {"seconds": ended - began})

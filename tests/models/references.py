@@ -23,6 +23,7 @@ from liverjax.weights import FAMILIES, convert, export
 from liverjax.weights.naming import flatten
 from tests.models import parity
 
+MOST_BYTES = 6 * 2**30  # that the gradient of any reference may need
 # Relative errors allowed, by float type: values, and norms of gradients.
 TOLERANCE = {"float32": (2e-5, 1e-3), "float64": (1e-9, 1e-9)}
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
@@ -132,7 +133,7 @@ def check_gradients(
     *,
     tolerance: float | None = None,
 ) -> None:
-    """Asserts the loss and the norm of each parameter's gradient, evaluation mode."""
+    """Asserts loss, memory and the norm of each parameter's gradient, evaluation mode."""
     with jax.enable_x64(dtype == "float64"):
         about, arrays = description(shared, reference), _arrays(shared, reference)
         expected = about["gradients"]
@@ -141,7 +142,11 @@ def check_gradients(
         image = parity.image(expected["input_shape"]).astype(dtype)
         target = parity.target((len(image), 3)).astype(dtype)
         rest = {key: value for key, value in variables.items() if key != "params"}
-        loss, found = gradient(variables["params"], rest, image, target)
+        compiled = gradient.lower(variables["params"], rest, image, target).compile()
+        needs = compiled.memory_analysis()
+        peak = needs.temp_size_in_bytes + needs.output_size_in_bytes
+        assert peak + needs.argument_size_in_bytes < MOST_BYTES
+        loss, found = compiled(variables["params"], rest, image, target)
         values, gradients = TOLERANCE[dtype]
         assert abs(float(loss) / expected["loss_value"] - 1) < values
         published = export(
