@@ -133,7 +133,7 @@ def check_gradients(
     *,
     tolerance: float | None = None,
 ) -> None:
-    """Asserts loss, memory and the norm of each parameter's gradient, evaluation mode."""
+    """Asserts loss, memory and norm of each parameter's gradient, evaluation mode."""
     with jax.enable_x64(dtype == "float64"):
         about, arrays = description(shared, reference), _arrays(shared, reference)
         expected = about["gradients"]
