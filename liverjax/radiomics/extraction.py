@@ -202,7 +202,7 @@ def _cooccurrence(grid: matrices.Grid, *, names: list[str]) -> dict[str, float]:
 
 
 def _runs(grid: matrices.Grid, *, names: list[str]) -> dict[str, float]:
-    plane, direction, level, length = matrices.runs(grid)
+    plane, direction, level, length, count = matrices.runs(grid)
     number = len(grid.offsets)
     in_plane = np.bincount(grid.plane, minlength=grid.planes).astype(float)
     every, made = float(len(grid.where)), {}
@@ -215,7 +215,7 @@ def _runs(grid: matrices.Grid, *, names: list[str]) -> dict[str, float]:
             group, voxels = direction, np.full(number, every)
         else:
             group, voxels = np.zeros_like(plane), np.array([every * number])
-        counts = matrices.tally(group, i=level, j=length, voxels=voxels)
+        counts = matrices.tally(group, i=level, j=length, voxels=voxels, count=count)
         values = texture.size_features(counts, family="rlm")
         made |= _averaged(values, prefix="rlm", suffix=name)
     return made

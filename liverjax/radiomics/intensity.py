@@ -139,8 +139,8 @@ def local_features(region: Region) -> dict[str, float]:
     ]
     squares = axes[0][:, None, None] ** 2 + axes[1][:, None] ** 2 + axes[2][None] ** 2
     ball = (squares <= PEAK_RADIUS_MM**2).astype(float)
-    number = np.rint(signal.fftconvolve(np.ones(image.shape), ball, mode="same"))
-    mean = signal.fftconvolve(image, ball, mode="same") / number
+    number = np.rint(signal.oaconvolve(np.ones(image.shape), ball, mode="same"))
+    mean = signal.oaconvolve(image, ball, mode="same") / number
     inside, values = mean[mask], image[mask]
     return {
         "loc_peak_loc": float(inside[values == values.max()].max()),

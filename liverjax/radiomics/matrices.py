@@ -101,29 +101,33 @@ def cooccurrence(grid: Grid) -> Float[np.ndarray, "planes directions g g"]:
     return made
 
 
-def runs(grid: Grid) -> tuple[Flat, Flat, Flat, Flat]:
-    """Returns each run's slice, direction, level and length.
+def runs(grid: Grid) -> tuple[Flat, Flat, Flat, Flat, Flat]:
+    """Returns slice, direction, level and length of runs, and how many are alike.
 
     A run starts where the voxel before it has another level; all starts of a direction
-    then walk on together until none goes on.
+    then walk on together until none goes on, and those that stop at a step are counted
+    by what fewer go on. A volumetric grid (13 directions) has one "slice".
     """
+    size, single = grid.num_levels, len(grid.offsets) == 13
+    key = grid.level - 1 if single else grid.plane * size + grid.level - 1
+    bins = size if single else size * grid.planes
     found = []
     for number, offset in enumerate(grid.offsets):
         start = grid.flat[grid.where - offset] != grid.level
-        length = np.ones(int(start.sum()), np.int64)
-        place, level = grid.where[start], grid.level[start]
-        walking, current = np.arange(len(length)), place
-        while walking.size:
-            current = current + offset
-            same = grid.flat[current] == level[walking]
-            walking, current = walking[same], current[same]
-            length[walking] += 1
-        direction = np.full(len(length), number)
-        found.append((grid.plane[start], direction, level, length))
-    plane, direction, level, length = (
-        np.concatenate(column) for column in zip(*found, strict=True)
-    )
-    return plane, direction, level, length
+        place, level, kind = grid.where[start], grid.level[start], key[start]
+        walking, length = np.bincount(kind, minlength=bins), 0
+        while place.size:
+            place, length = place + offset, length + 1
+            same = grid.flat[place] == level
+            place, level, kind = place[same], level[same], kind[same]
+            before, walking = walking, np.bincount(kind, minlength=bins)
+            (ended,) = np.nonzero(before - walking)
+            plane, row = np.divmod(ended, size)
+            alike = (before - walking)[ended]
+            here = np.full((2, len(ended)), [[number], [length]])
+            found.append(np.stack([plane, here[0], row + 1, here[1], alike]))
+    plane, direction, level, length, count = np.concatenate(found, axis=1)
+    return plane, direction, level, length, count
 
 
 def zones(grid: Grid) -> Flat:
@@ -136,9 +140,8 @@ def zones(grid: Grid) -> Flat:
         heads.append(same)
         tails.append(number[grid.where[same] + offset])
     head, tail = np.concatenate(heads), np.concatenate(tails)
-    links = sparse.coo_matrix(
-        (np.ones(len(head), np.int8), (head, tail)), shape=(len(grid.where),) * 2
-    )
+    # In the form that the search wants, so that it copies nothing.
+    links = sparse.csr_array((np.ones(len(head)), (head, tail)), (len(grid.where),) * 2)
     return sparse.csgraph.connected_components(links, directed=False)[1]
 
 
@@ -181,10 +184,30 @@ def neighbourhood(grid: Grid, *, distance: int) -> Neighbourhood:
     return Neighbourhood(total, number, dependent)
 
 
-def tally(matrix: Flat, *, i: Flat, j: Flat, voxels: Float[np.ndarray, "m"]) -> Counts:
-    """Returns the counts of equal (matrix, level, j) by sorting."""
+def tally(
+    matrix: Flat,
+    *,
+    i: Flat,
+    j: Flat,
+    voxels: Float[np.ndarray, "m"],
+    count: Flat | None = None,
+) -> Counts:
+    """Returns how often each (matrix, level, j) occurs, by sorting.
+
+    Args:
+        matrix: Which each entry belongs to.
+        i: Its level.
+        j: Its length, size, distance or dependence.
+        voxels: Of each matrix.
+        count: How often each entry stands for; None: once.
+    """
     wide, high = int(j.max(initial=0)) + 1, int(i.max(initial=0)) + 1
-    keys, count = np.unique((matrix * high + i) * wide + j, return_counts=True)
+    every = (matrix * high + i) * wide + j
+    if count is None:
+        keys, total = np.unique(every, return_counts=True)
+    else:
+        keys, place = np.unique(every, return_inverse=True)
+        total = np.bincount(place, count, len(keys))
     rest, column = np.divmod(keys, wide)
     group, row = np.divmod(rest, high)
-    return Counts(group, row, column, count.astype(float), voxels)
+    return Counts(group, row, column, total.astype(float), voxels)

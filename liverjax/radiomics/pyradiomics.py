@@ -20,6 +20,7 @@ from liverjax.radiomics.morphology import hull_points, principal_axes
 from liverjax.radiomics.region import Region, Spacing, crop
 from liverjax.radiomics.settings import Number, Settings
 
+MANY = 30  # points, of which a hull is found sooner than all distances
 COOCCURRENCE = {
     "Autocorrelation": "auto_corr",
     "JointAverage": "joint_avg",
@@ -128,14 +129,16 @@ def features(region: Region, *, settings: Settings) -> dict[str, float]:
     if "glcm" in wanted:
         made |= _named("glcm", _cooccurrence(grid, combined=combined))
     if "glrlm" in wanted:
-        _, direction, level, length = matrices.runs(grid)
+        _, direction, level, length, count = matrices.runs(grid)
         number, voxels = len(grid.offsets), float(len(grid.where))
         # An axis along which the region is one voxel thick has no direction.
         real = np.array([_has_extent(grid, k) for k in range(number)])
         keep = real[direction]
         group = np.zeros_like(direction) if combined else direction
         size = np.array([voxels * real.sum()]) if combined else np.full(number, voxels)
-        counts = matrices.tally(group[keep], i=level[keep], j=length[keep], voxels=size)
+        counts = matrices.tally(
+            group[keep], i=level[keep], j=length[keep], voxels=size, count=count[keep]
+        )
         made |= _sizes("glrlm", counts)
     every = np.zeros_like(grid.plane)
     total = np.array([float(len(grid.where))])
@@ -279,15 +282,27 @@ def shape(mask: Bool[np.ndarray, "d h w"], *, spacing_mm: Spacing) -> dict[str, 
 
 
 def _flat_diameter(vertices: np.ndarray, *, axis: int) -> float:
-    """The largest distance between two corners in one plane across an axis."""
-    rest = [other for other in range(3) if other != axis]
-    largest = 0.0
-    for place in np.unique(vertices[:, axis]):
-        plane = vertices[vertices[:, axis] == place][:, rest]
-        if len(plane) < 2:
-            continue
-        with contextlib.suppress(QhullError):  # all on one line
-            plane = hull_points(plane)
+    """The largest distance between two corners in one plane across an axis.
+
+    Planes come in order of their boxes' diagonals, until none can hold more.
+    """
+    across = [other for other in range(3) if other != axis]
+    ordered = vertices[np.lexsort(vertices.T[[across[1], across[0], axis]])]
+    turn = (np.diff(ordered[:, [axis, across[0]]], axis=0) != 0).any(axis=1)
+    # Only the ends of a line can be the furthest from anything.
+    ends = ordered[np.r_[True, turn] | np.r_[turn, True]]
+    starts = np.flatnonzero(np.diff(ends[:, axis], prepend=np.nan))
+    flat = ends[:, across]
+    size = np.maximum.reduceat(flat, starts) - np.minimum.reduceat(flat, starts)
+    diagonal = np.hypot(*size.T)
+    planes, largest = np.split(flat, starts[1:]), 0.0
+    for number in np.argsort(-diagonal):
+        if diagonal[number] <= largest:
+            break
+        plane = planes[number]
+        if len(plane) > MANY:
+            with contextlib.suppress(QhullError):  # all on one line
+                plane = hull_points(plane)
         largest = max(largest, float(distance.pdist(plane).max()))
     return largest
 
