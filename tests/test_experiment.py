@@ -65,6 +65,6 @@ def test_the_next_start_may_say_anew_what_is_no_part_of_the_study(tmp_path, stud
     experiment.claim_folder(folder, study=dataclasses.replace(study, data=data))
     assert read_study(folder).data == data
     train = dataclasses.replace(study.train, epochs=1 + study.train.epochs)
-    with pytest.raises(InputError, match=r"It differs in train\.epochs"):
+    with pytest.raises(InputError, match=r"train\.epochs \(20 there, 21 here\)"):
         experiment.claim_folder(folder, study=dataclasses.replace(study, train=train))
     assert read_study(folder).data == data

@@ -107,4 +107,4 @@ def test_memory_stays_under_its_cap_however_large_the_cohort(tmp_path):
         shutil.rmtree(folder)
     assert 0.5 < over[1] < 1.2
     assert 0.5 < over[8] < 1.2
-    assert over[8] == pytest.approx(over[1], abs=0.2)
+    assert over[8] < over[1] + 0.4
