@@ -47,6 +47,46 @@ def test_a_channel_that_the_study_does_not_have_is_refused(tmp_path):
         baselines.check(study)
 
 
+def column_run(folder, **more):
+    """The folds of a run folder of 40 patients whose liver volume knows the score."""
+    rows = 40
+    rng = np.random.default_rng(4)
+    points = rng.integers(5, 16, rows)
+    columns = {
+        "subject": [f"S{i:02d}" for i in range(rows)],
+        "visit": ["1"] * rows,
+        "set": ["train"] * rows,
+        "site": [""] * rows,
+        "child_pugh": points.tolist(),
+        "liver_volume_ml": (1800 - 60 * points + rng.normal(0, 100, rows)).tolist(),
+    } | more
+    table = [{name: cells[i] for name, cells in columns.items()} for i in range(rows)]
+    files.write_csv(folder / "examinations.csv", table, columns=list(columns))
+    return splits.make_folds(
+        dict.fromkeys(columns["subject"], 0), folds=4, select_fraction=0.25, seed=0
+    )
+
+
+def test_a_held_out_label_does_not_move_its_own_prediction(tmp_path):
+    """Also where the network's epoch is picked on whom the fold holds out."""
+    folds = tuple(
+        splits.Fold(f.train + f.select, f.held_out, f.held_out)
+        for f in column_run(tmp_path)
+    )
+    found = []
+    for change in (0, 4):
+        _, rows = files.read_csv(tmp_path / "examinations.csv")
+        (row,) = [r for r in rows if r["subject"] == folds[2].held_out[0]]
+        row["child_pugh"] = str(6 + change)
+        files.write_csv(tmp_path / "examinations.csv", rows, columns=list(row))
+        baselines.write_columns(tmp_path, study=a_study(), folds=folds)
+        path = tmp_path / "models" / "liver_volume.csv"
+        found.append(tables.read_predictions(path, task=a_study().task))
+    own = found[0].fold == "2"
+    np.testing.assert_array_equal(found[1].score[own], found[0].score[own])
+    assert (found[1].score[~own] != found[0].score[~own]).all()
+
+
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory):
     """A run after its network: 60 patients of the phantom, predictions of chance."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 # A baseline by name: the columns it reads. It is made when the table has them all.
 BASELINES: dict[str, tuple[str, ...]] = {
@@ -60,27 +60,23 @@ def fit_linear(
     return LinearModel(mean, spread, weight, float(target.mean()))
 
 
-def cross_predict(
+def predict_fold(
     columns: Float[np.ndarray, "n k"],
     *,
     target: Float[np.ndarray, "n"],
-    fitted_on: Bool[np.ndarray, "folds n"],
-    fold: Int[np.ndarray, "n"],
+    train: Bool[np.ndarray, "n"],
+    select: Bool[np.ndarray, "n"],
 ) -> Float[np.ndarray, "n"]:
-    """Returns each row's prediction by models that never saw its subject.
+    """Returns every row's prediction by a line fitted on two groups of rows.
 
     Args:
-        columns: Of every row.
+        columns: Of every row; NaN where one is missing.
         target: Truth; NaN where there is none.
-        fitted_on: Rows that each fold's model is fitted on.
-        fold: The fold that held a row out; -1 for rows of other sets, which get the
-            mean of all folds.
+        train: Rows of a fold's ``train`` subjects.
+        select: Rows of its ``select`` subjects; a line has nothing to choose on them.
+
+    Raises:
+        ValueError: As `fit_linear`.
     """
-    by_fold = np.stack(
-        [
-            fit_linear(columns[rows], target=target[rows]).predict(columns)
-            for rows in fitted_on
-        ]
-    )
-    own = by_fold[np.maximum(fold, 0), np.arange(len(fold))]
-    return np.where(fold >= 0, own, by_fold.mean(axis=0))
+    rows = train | select
+    return fit_linear(columns[rows], target=target[rows]).predict(columns)
