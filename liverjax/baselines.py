@@ -110,18 +110,27 @@ def write_columns(
     """Writes ``models/<name>.csv`` of every simple baseline that the table allows.
 
     Each is fitted on a fold's ``train`` and ``select`` subjects, so that it has seen
-    what the network has seen, and never on those that the fold holds out.
+    what the network has seen, and never on those that the fold holds out. One made of
+    the label's own items is left out.
     """
     task = study.task
     _, rows = files.read_csv(folder / "examinations.csv")
     truth = np.array([task.parse(row[task.target_column]) for row in rows])
     target = task.train_target(truth).astype(float)
     groups = crossfit.fold_rows(rows, folds=folds)
-    for name, read in columns.BASELINES.items():
-        if not set(read) <= set(rows[0]):
+    for name in columns.BASELINES:
+        needed = columns.needed_columns(name)
+        if not set(needed) <= set(rows[0]):
             continue
-        values = np.array([[float(row[c] or "nan") for c in read] for row in rows])
+        circular = columns.circular_columns(name, label_items=task.label_items)
+        if circular:
+            _log.info(
+                "no baseline %s: %s is made of %s, which would predict itself",
+                *(name, task.target_column, ", ".join(circular)),
+            )
+            continue
         try:
+            values = columns.read_columns(name, table=_numbers(rows, name=name))
             score = crossfit.cross_predict(
                 functools.partial(columns.predict_fold, values, target=target),
                 groups=groups,
@@ -138,3 +147,12 @@ def write_columns(
             outcome=outcome,
             classes=task.classify(outcome),
         )
+
+
+def _numbers(rows: Sequence[files.Row], *, name: str) -> dict[str, np.ndarray]:
+    """The cells of the columns that a baseline uses; NaN where one is empty."""
+    return {
+        column: np.array([float(row[column] or "nan") for row in rows])
+        for column in columns.used_columns(name)
+        if column in rows[0]
+    }

@@ -103,6 +103,7 @@ _RANGES = {
         "is it in cubic millimetres? divide by 1000",
     ),
 }  # fmt: skip
+KNOWN = frozenset(_RANGES)
 
 
 def checked(value: Value, *, name: str) -> Float[np.ndarray, "..."]:
