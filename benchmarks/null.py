@@ -209,25 +209,25 @@ def null_rates(
         member: See `cross_validate`.
 
     Returns:
-        ``within``, ``within_p``, ``within_p_bound``, ``pooled`` and ``pooled_p`` (two-
-        sided).
+        ``within``, ``within_p``, ``within_p_bound`` as a report tells it,
+        ``within_p_bound_share`` (that of the training share instead of all pairs),
+        ``pooled`` and ``pooled_p`` (two-sided).
     """
     rows = []
     for _ in range(draws):
         truth = draw_points(rng, count=len(values))
         draw = cross_validate(rng, values, truth=truth, folds=folds, member=member)
-        within = rank_correlation.kendall_tau_within_folds(
-            rng,
-            draw.score,
-            target=draw.truth,
-            fold=draw.fold,
-            reciprocity=1 - SELECT_FRACTION,
+        within, share = (
+            rank_correlation.kendall_tau_within_folds(
+                rng, draw.score, target=draw.truth, fold=draw.fold, **options
+            )
+            for options in ({}, {"reciprocity": 1 - SELECT_FRACTION})
         )
         pooled = rank_correlation.kendall_tau(draw.score, y=draw.truth)
-        rows.append(
-            (within.estimate, within.p, within.p_bound, pooled.estimate, pooled.p)
-        )
-    names = ("within", "within_p", "within_p_bound", "pooled", "pooled_p")
+        bounds = (within.p_bound, share.p_bound)
+        rows.append((within.estimate, within.p, *bounds, pooled.estimate, pooled.p))
+    names = ("within", "within_p", "within_p_bound", "within_p_bound_share")
+    names += ("pooled", "pooled_p")
     return dict(zip(names, np.array(rows).T, strict=True))
 
 
@@ -239,6 +239,9 @@ def summary(rates: Sequence[dict[str, np.ndarray]]) -> dict[str, float]:
         "share within folds p < 0.05": float(np.mean(every["within_p"] < 0.05)),
         "share within folds p_bound < 0.05": float(
             np.mean(every["within_p_bound"] < 0.05)
+        ),
+        "share within folds p_bound of the training share < 0.05": float(
+            np.mean(every["within_p_bound_share"] < 0.05)
         ),
         "spread of within-fold z (1: as permuted)": float(
             np.std(scipy.stats.norm.isf(np.clip(every["within_p"], 1e-4, 1 - 1e-4)))

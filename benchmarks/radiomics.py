@@ -177,7 +177,8 @@ def contender(name: str, *, case: str) -> Work:
     planar = case == "slices"
     if name.startswith("ours"):
         preset = "pyradiomics" if name == "ours_pyradiomics" else "ibsi"
-        more: dict[str, Any] = {"aggregation": PLANAR} if planar else {}
+        merged = ("2_5D_avg",) if preset == "pyradiomics" else PLANAR
+        more: dict[str, Any] = {"aggregation": merged} if planar else {}
         settings = Settings(bin_number=LEVELS, preset=preset, **more)
         return lambda image, mask: extract(
             image, mask, spacing_mm=ONE_MM, settings=settings

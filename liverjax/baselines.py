@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 
+from liverjax import crossfit
 from liverjax.children import run_child
-from liverjax.cohort import files, schema, splits
+from liverjax.cohort import files, splits
 from liverjax.config import StudyConfig
 from liverjax.errors import InputError
 from liverjax.radiomics import classify
-from liverjax.report import tables
 from liverjax.tabular import baselines as columns
 
 _log = logging.getLogger(__name__)
@@ -109,38 +110,49 @@ def write_columns(
     """Writes ``models/<name>.csv`` of every simple baseline that the table allows.
 
     Each is fitted on a fold's ``train`` and ``select`` subjects, so that it has seen
-    what the network has seen.
+    what the network has seen, and never on those that the fold holds out. One made of
+    the label's own items is left out.
     """
     task = study.task
     _, rows = files.read_csv(folder / "examinations.csv")
-    subject = [row["subject"] if row["set"] == schema.TRAIN else "" for row in rows]
     truth = np.array([task.parse(row[task.target_column]) for row in rows])
-    held_out = {s: number for number, fold in enumerate(folds) for s in fold.held_out}
-    fold = np.array([held_out.get(name, -1) for name in subject])
-    fitted_on = np.array([np.isin(subject, f.train + f.select) for f in folds])
-    judged = [row["set"] != schema.TRAIN or fold[i] >= 0 for i, row in enumerate(rows)]
-    for name, read in columns.BASELINES.items():
-        if not set(read) <= set(rows[0]):
+    target = task.train_target(truth).astype(float)
+    groups = crossfit.fold_rows(rows, folds=folds)
+    for name in columns.BASELINES:
+        needed = columns.needed_columns(name)
+        if not set(needed) <= set(rows[0]):
             continue
-        values = np.array([[float(row[c] or "nan") for c in read] for row in rows])
+        circular = columns.circular_columns(name, label_items=task.label_items)
+        if circular:
+            _log.info(
+                "no baseline %s: %s is made of %s, which would predict itself",
+                *(name, task.target_column, ", ".join(circular)),
+            )
+            continue
         try:
-            score = columns.cross_predict(
-                values,
-                target=task.train_target(truth).astype(float),
-                fitted_on=fitted_on,
-                fold=fold,
+            values = columns.read_columns(name, table=_numbers(rows, name=name))
+            score = crossfit.cross_predict(
+                functools.partial(columns.predict_fold, values, target=target),
+                groups=groups,
             )
         except ValueError as error:
             _log.warning("warning: no baseline %s: %s", name, error)
             continue
         outcome = task.link(score[:, None])
-        classes = task.classify(outcome)
-        table = [
-            {key: row[key] for key in ("subject", "visit", "set", "site")}
-            | {"fold": str(fold[i]) if fold[i] >= 0 else "", "target": truth[i]}
-            | {"score": float(outcome.score[i]), "class": task.classes[classes[i]]}
-            for i, row in enumerate(rows)
-            if judged[i] and np.isfinite(outcome.score[i])
-        ]
-        path = folder / "models" / f"{name.replace(' ', '_')}.csv"
-        tables.write_predictions(path, table, task=task)
+        crossfit.write_model(
+            folder / "models" / f"{name.replace(' ', '_')}.csv",
+            rows=rows,
+            groups=groups,
+            task=task,
+            outcome=outcome,
+            classes=task.classify(outcome),
+        )
+
+
+def _numbers(rows: Sequence[files.Row], *, name: str) -> dict[str, np.ndarray]:
+    """The cells of the columns that a baseline uses; NaN where one is empty."""
+    return {
+        column: np.array([float(row[column] or "nan") for row in rows])
+        for column in columns.used_columns(name)
+        if column in rows[0]
+    }

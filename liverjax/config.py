@@ -98,7 +98,7 @@ class SplitConfig:
         file: A ``splits.json`` that replaces all this.
         leak_check: Stop when one patient's images stand under two subjects.
         select_on: ``select`` (an inner group) or ``held_out`` (optimistic: the report
-            says so).
+            says so; baselines still learn nothing from those held out).
     """
 
     folds: int

@@ -47,6 +47,78 @@ def test_a_channel_that_the_study_does_not_have_is_refused(tmp_path):
         baselines.check(study)
 
 
+def column_run(folder, **more):
+    """The folds of a run folder of 40 patients whose liver volume knows the score."""
+    rows = 40
+    rng = np.random.default_rng(4)
+    points = rng.integers(5, 16, rows)
+    columns = {
+        "subject": [f"S{i:02d}" for i in range(rows)],
+        "visit": ["1"] * rows,
+        "set": ["train"] * rows,
+        "site": [""] * rows,
+        "child_pugh": points.tolist(),
+        "liver_volume_ml": (1800 - 60 * points + rng.normal(0, 100, rows)).tolist(),
+    } | more
+    table = [{name: cells[i] for name, cells in columns.items()} for i in range(rows)]
+    files.write_csv(folder / "examinations.csv", table, columns=list(columns))
+    return splits.make_folds(
+        dict.fromkeys(columns["subject"], 0), folds=4, select_fraction=0.25, seed=0
+    )
+
+
+def test_a_held_out_label_does_not_move_its_own_prediction(tmp_path):
+    """Also where the network's epoch is picked on whom the fold holds out."""
+    folds = tuple(
+        splits.Fold(f.train + f.select, f.held_out, f.held_out)
+        for f in column_run(tmp_path)
+    )
+    found = []
+    for change in (0, 4):
+        _, rows = files.read_csv(tmp_path / "examinations.csv")
+        (row,) = [r for r in rows if r["subject"] == folds[2].held_out[0]]
+        row["child_pugh"] = str(6 + change)
+        files.write_csv(tmp_path / "examinations.csv", rows, columns=list(row))
+        baselines.write_columns(tmp_path, study=a_study(), folds=folds)
+        path = tmp_path / "models" / "liver_volume.csv"
+        found.append(tables.read_predictions(path, task=a_study().task))
+    own = found[0].fold == "2"
+    np.testing.assert_array_equal(found[1].score[own], found[0].score[own])
+    assert (found[1].score[~own] != found[0].score[~own]).all()
+
+
+def test_labs_stand_beside_a_network_but_not_the_labels_own_items(tmp_path, caplog):
+    labs = {
+        "age_years": [60] * 40,
+        "ast_u_per_l": [80 + i for i in range(40)],
+        "alt_u_per_l": [64] * 39 + [""],
+        "platelets_10e9_per_l": [100 + 3 * i for i in range(40)],
+        "ascites_points": [1 + i % 3 for i in range(40)],
+        "bilirubin_umol_per_l": [20 + i for i in range(40)],
+        "albumin_g_per_l": [35] * 40,
+    }
+    folds = column_run(tmp_path, **labs)
+    with caplog.at_level("INFO"):
+        baselines.write_columns(tmp_path, study=a_study(), folds=folds)
+    written = {path.stem for path in (tmp_path / "models").iterdir()}
+    assert written == {"APRI", "FIB-4", "ascites_alone", "liver_volume", "platelets"}
+    assert (
+        "no baseline ALBI: child_pugh is made of bilirubin_umol_per_l, albumin_g_per_l"
+    ) in caplog.text
+    score = tables.read_predictions(
+        tmp_path / "models" / "FIB-4.csv", task=a_study().task
+    )
+    assert len(score.subject) == 39  # the patient without ALT has no FIB-4
+
+
+def test_labs_in_another_unit_are_no_baseline_and_say_so(tmp_path, caplog):
+    folds = column_run(tmp_path, platelets_10e9_per_l=[150_000] * 40)
+    baselines.write_columns(tmp_path, study=a_study(), folds=folds)
+    assert not (tmp_path / "models" / "platelets.csv").exists()
+    assert "no baseline platelets" in caplog.text
+    assert "divide by 1000" in caplog.text
+
+
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory):
     """A run after its network: 60 patients of the phantom, predictions of chance."""

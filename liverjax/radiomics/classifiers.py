@@ -147,6 +147,9 @@ def fit_in_fold(
 ) -> Any:
     """Returns a classifier tuned on ``select`` and then fitted on both groups.
 
+    Where no row is left to tune on (a fold that selects on whom it holds out), it is
+    the first candidate.
+
     Args:
         columns: Features; NaN is imputed by the median of the rows fitted on.
         truth: Class index; -1 unknown, never fitted on.
@@ -164,7 +167,7 @@ def fit_in_fold(
     if len(np.unique(truth[train])) < 2:
         raise ValueError(f"{name}: fewer than two classes among the training rows")
     best, area = keep[0], -np.inf
-    for candidate in keep if len(keep) > 1 else ():
+    for candidate in keep if len(keep) > 1 and select.any() else ():
         model = make_classifier(name, keep=candidate, seed=seed)
         model.fit(columns[train], truth[train])
         found = probabilities(model, columns[select], num_classes=num_classes)
@@ -176,13 +179,12 @@ def fit_in_fold(
     return model.fit(columns[both], truth[both])
 
 
-def cross_predict(
+def predict_fold(
     columns: Float[np.ndarray, "n f"],
     *,
     truth: Int[np.ndarray, "n"],
-    train: Bool[np.ndarray, "folds n"],
-    select: Bool[np.ndarray, "folds n"],
-    fold: Int[np.ndarray, "n"],
+    train: Bool[np.ndarray, "n"],
+    select: Bool[np.ndarray, "n"],
     name: str,
     num_classes: int,
     repeats: Float[np.ndarray, "n k f"] | None = None,
@@ -190,42 +192,35 @@ def cross_predict(
     seed: int = 0,
     keep: Sequence[int | str] = KEPT,
 ) -> Float[np.ndarray, "n c"]:
-    """Returns each row's probabilities by models that never saw its subject.
+    """Returns every row's probabilities by a fold's classifier.
 
     Args:
         columns: Features of every row.
         truth: Class index; -1 unknown.
-        train: Rows of each fold's ``train`` subjects.
-        select: Rows of each fold's ``select`` subjects.
-        fold: The fold that held a row out; -1 for other sets (mean of all folds).
+        train: Rows of the fold's ``train`` subjects.
+        select: Rows of its ``select`` subjects.
         name: Of `CLASSIFIERS`.
         num_classes: Of the task.
-        repeats: Features under perturbations: a fold's models see those that are
-            reproducible among its ``train`` rows.
+        repeats: Features under perturbations: the classifier sees those that are
+            reproducible among the ``train`` rows.
         min_icc: Lowest intraclass correlation of these.
-        seed: Of the classifiers.
+        seed: Of the classifier.
         keep: As in `fit_in_fold`.
 
     Raises:
         ValueError: As `fit_in_fold`, or if no feature is reproducible.
     """
-    by_fold = []
-    for one, two in zip(train, select, strict=True):
-        seen = columns
-        if repeats is not None:
-            stable = ReproducibleColumns(repeats, min_icc).fit_subjects(one)
-            seen = stable.transform(columns)
-        model = fit_in_fold(
-            seen,
-            truth=truth,
-            train=one,
-            select=two,
-            name=name,
-            num_classes=num_classes,
-            seed=seed,
-            keep=keep,
-        )
-        by_fold.append(probabilities(model, seen, num_classes=num_classes))
-    every = np.stack(by_fold)
-    own = every[np.maximum(fold, 0), np.arange(len(fold))]
-    return np.where(fold[:, None] >= 0, own, every.mean(axis=0))
+    if repeats is not None:
+        stable = ReproducibleColumns(repeats, min_icc).fit_subjects(train)
+        columns = stable.transform(columns)
+    model = fit_in_fold(
+        columns,
+        truth=truth,
+        train=train,
+        select=select,
+        name=name,
+        num_classes=num_classes,
+        seed=seed,
+        keep=keep,
+    )
+    return probabilities(model, columns, num_classes=num_classes)

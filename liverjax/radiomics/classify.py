@@ -11,24 +11,22 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import itertools
 import logging
 import pathlib
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from liverjax import tasks
+from liverjax import crossfit, tasks
 from liverjax.cohort import files, splits
-from liverjax.cohort.schema import TRAIN
 from liverjax.errors import InputError, run_command
-from liverjax.radiomics.classifiers import CLASSIFIERS, cross_predict
+from liverjax.radiomics.classifiers import CLASSIFIERS, predict_fold
 from liverjax.radiomics.reproducibility import MIN_ICC, reproducible
-from liverjax.report.tables import write_predictions
-from liverjax.tasks.question import Task
+from liverjax.tasks.question import Outcome, Task
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +53,11 @@ class Features:
     columns: Float[np.ndarray, "n f"]
     repeats: Float[np.ndarray, "n k f"] | None
     failed: Bool[np.ndarray, "n"]
+
+    def take(self, kept: Bool[np.ndarray, "n"]) -> Features:
+        """Returns the same of some of the examinations."""
+        repeats = None if self.repeats is None else self.repeats[kept]
+        return Features(self.names, self.columns[kept], repeats, self.failed[kept])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -129,7 +132,8 @@ def write_models(
     Raises:
         InputError: If the table lacks an examination, or nothing can be fitted.
     """
-    wanted = [row for row in rows if row["set"] != TRAIN or _fold(row, folds) >= 0]
+    groups = crossfit.fold_rows(rows, folds=folds)
+    wanted = list(itertools.compress(rows, groups.used))
     known = read_features(features, examinations=wanted)
     lost = [
         f"{r['subject']}/{r['visit']}" for r in itertools.compress(wanted, known.failed)
@@ -147,38 +151,31 @@ def write_models(
         len(folds),
     )
     kept = ~known.failed
-    _tell_reproducible(known, rows=wanted, folds=folds, min_icc=min_icc)
-    paths = []
-    for name in CLASSIFIERS:
-        table = predict_table(
-            name,
-            columns=known.columns[kept],
-            repeats=None if known.repeats is None else known.repeats[kept],
+    known, groups = known.take(kept), groups.take(groups.used).take(kept)
+    _tell_reproducible(known, groups=groups, min_icc=min_icc)
+    paths = [run_dir / "models" / f"{name}.csv" for name in CLASSIFIERS]
+    for path in paths:
+        _write_model(
+            path,
+            known=known,
             rows=list(itertools.compress(wanted, kept)),
-            folds=folds,
+            groups=groups,
             task=task,
             min_icc=min_icc,
             seed=seed,
         )
-        paths.append(run_dir / "models" / f"{name}.csv")
-        write_predictions(paths[-1], table, task=task)
     return paths
 
 
 def _tell_reproducible(
-    known: Features,
-    *,
-    rows: Sequence[files.Row],
-    folds: Sequence[splits.Fold],
-    min_icc: float,
+    known: Features, *, groups: crossfit.FoldRows, min_icc: float
 ) -> None:
     if known.repeats is None:
         return
-    own = np.array([row["subject"] if row["set"] == TRAIN else "" for row in rows])
     try:
         counts = [
-            reproducible(known.repeats[np.isin(own, fold.train)], min_icc=min_icc).sum()
-            for fold in folds
+            reproducible(known.repeats[train], min_icc=min_icc).sum()
+            for train in groups.train
         ]
     except ValueError as error:
         raise InputError(f"repeats of the training subjects: {error}") from None
@@ -186,11 +183,6 @@ def _tell_reproducible(
         "radiomics: %d to %d of %d features reach an ICC of %g, by fold",
         *(min(counts), max(counts), len(known.names), min_icc),
     )
-
-
-def _fold(row: files.Row, folds: Sequence[splits.Fold]) -> int:
-    held_out = [k for k, fold in enumerate(folds) if row["subject"] in fold.held_out]
-    return held_out[0] if held_out and row["set"] == TRAIN else -1
 
 
 def read_features(path: pathlib.Path, *, examinations: Sequence[files.Row]) -> Features:
@@ -285,55 +277,46 @@ def _average(values: list[list[float]]) -> np.ndarray:
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
-def predict_table(
-    name: str,
+def _write_model(
+    path: pathlib.Path,
     *,
-    columns: Float[np.ndarray, "n f"],
+    known: Features,
     rows: Sequence[files.Row],
-    folds: Sequence[splits.Fold],
+    groups: crossfit.FoldRows,
     task: Task,
-    repeats: Float[np.ndarray, "n k f"] | None = None,
-    min_icc: float = MIN_ICC,
-    seed: int = 0,
-) -> list[dict[str, Any]]:
-    """Returns a classifier's rows in the form of ``predictions.csv``.
+    min_icc: float,
+    seed: int,
+) -> None:
+    """Writes a classifier's table, the classifier named by the file.
 
     ``score`` is the expected class index (of two classes: the second's probability).
     """
     target = np.array([task.parse(row[task.target_column]) for row in rows])
-    known = ~np.isnan(target)
+    given = ~np.isnan(target)
     truth = np.full(len(rows), -1)
-    truth[known] = task.true_class(target[known])
-    own = np.array([row["subject"] if row["set"] == TRAIN else "" for row in rows])
-    fold = np.array([_fold(row, folds) for row in rows])
+    truth[given] = task.true_class(target[given])
+    predict = functools.partial(
+        predict_fold,
+        known.columns,
+        truth=truth,
+        name=path.stem,
+        num_classes=len(task.classes),
+        repeats=known.repeats,
+        min_icc=min_icc,
+        seed=seed,
+    )
     try:
-        probs = cross_predict(
-            columns,
-            truth=truth,
-            train=np.array([np.isin(own, one.train) for one in folds]),
-            select=np.array([np.isin(own, one.select) for one in folds]),
-            fold=fold,
-            name=name,
-            num_classes=len(task.classes),
-            repeats=repeats,
-            min_icc=min_icc,
-            seed=seed,
-        )
+        probs = crossfit.cross_predict(predict, groups=groups)
     except ValueError as error:
-        raise InputError(f"{name}: {error}") from error
-    score = probs @ np.arange(len(task.classes))
-    table = []
-    for i, row in enumerate(rows):
-        shares = zip(task.classes, probs[i].tolist(), strict=True)
-        table.append(
-            {key: row[key] for key in ("subject", "visit", "set", "site")}
-            | {"fold": str(fold[i]) if fold[i] >= 0 else "", "target": target[i]}
-            | {"score": float(score[i])}
-            | {f"prob_{label}": share for label, share in shares}
-            | {"class": task.classes[int(probs[i].argmax())]}
-            | {"members": 1 if fold[i] >= 0 else len(folds)}
-        )
-    return table
+        raise InputError(f"{path.stem}: {error}") from error
+    crossfit.write_model(
+        path,
+        rows=rows,
+        groups=groups,
+        task=task,
+        outcome=Outcome(probs @ np.arange(len(task.classes)), probs),
+        classes=probs.argmax(axis=1),
+    )
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import math
 from typing import Any, ClassVar
 
 from liverjax.errors import InputError
+from liverjax.radiomics.field_types import check_values
 
 BOUNDARIES = ("zero", "nearest", "periodic", "mirror")
 POOLINGS = ("max", "average")
@@ -260,6 +261,7 @@ def read_filter(values: dict[str, Any]) -> Filter:
             f"filter {kind}: unknown {unknown}, missing {missing}; its fields are "
             f"{sorted(fields)}"
         )
+    check_values(FILTERS[kind], rest, title=f"filter {kind}")
     return FILTERS[kind](**rest)
 
 

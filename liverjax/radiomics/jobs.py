@@ -121,10 +121,13 @@ def _measure(
     spacing_mm: Spacing,
     *,
     repeat: int,
+    first_slice: int = 0,
 ) -> list[dict[str, Any]]:
     keys = dict(job.keys) | ({"repeat": repeat} if job.repeats else {})
     if job.by_slice:
-        return _by_slice(job, array, inside, spacing_mm, keys=keys)
+        return _by_slice(
+            job, array, inside, spacing_mm, keys=keys, first_slice=first_slice
+        )
     found = extract(array, inside, spacing_mm=spacing_mm, settings=job.settings)
     return [{**keys, "status": "ok", **found}]
 
@@ -138,10 +141,11 @@ def _repeat(
     repeat: int,
 ) -> list[dict[str, Any]]:
     """Returns the rows of a perturbed image; one that cannot be measured is failed."""
+    first_slice = 0
     # Normalisation looks at the whole image.
     if job.settings.normalise_scale is None:
         box = crop(inside, margin=margin_px(MARGIN_MM, spacing_mm=spacing_mm))
-        array, inside = array[box], inside[box]
+        array, inside, first_slice = array[box], inside[box], box[0].start
     seed = files.sha256_bytes(repr(job.keys).encode())
     image, mask = perturb(
         np.random.default_rng([repeat, int(seed[:15], 16)]),
@@ -151,7 +155,9 @@ def _repeat(
         **dict(job.amounts),
     )
     try:
-        return _measure(job, image, mask, spacing_mm, repeat=repeat)
+        return _measure(
+            job, image, mask, spacing_mm, repeat=repeat, first_slice=first_slice
+        )
     except InputError as error:
         (row,) = failed(job, str(error))["rows"]
         return [row | {"repeat": repeat}]
@@ -164,14 +170,19 @@ def _by_slice(
     spacing_mm: Spacing,
     *,
     keys: dict[str, Any],
+    first_slice: int,
 ) -> list[dict[str, Any]]:
-    """Returns a row a slice; one with too few voxels is counted as failed."""
+    """Returns a row a slice; one with too few voxels is counted as failed.
+
+    Slices are numbered as in the whole image, of which the array begins at
+    ``first_slice``.
+    """
     if not inside.any():
         raise InputError("the mask is empty: there is nothing to measure")
     rows = []
     for number in np.flatnonzero(inside.any(axis=(1, 2))):
         one = slice(number, number + 1)
-        row: dict[str, Any] = {**keys, "slice": int(number)}
+        row: dict[str, Any] = {**keys, "slice": first_slice + int(number)}
         try:
             found = extract(
                 array[one], inside[one], spacing_mm=spacing_mm, settings=job.settings

@@ -100,9 +100,9 @@ def grey_levels(region: Region, *, settings: Settings) -> Int[np.ndarray, "d h w
 def features(region: Region, *, settings: Settings) -> dict[str, float]:
     """Returns the features under the package's names (``original_glcm_Contrast``).
 
-    ``aggregation`` chooses among ``3D_avg`` (its default), ``3D_comb`` (its
-    ``no_weighting``) and ``2_5D_avg`` (its ``force2D``). A region of one slice also has
-    its ``shape2D``.
+    ``aggregation`` is one of ``3D_avg`` (its default), ``3D_comb`` (its
+    ``no_weighting``), ``2_5D_avg`` (its ``force2D``) and ``2_5D_comb`` (both). A region
+    of one slice also has its ``shape2D``.
 
     Reference:
         van Griethuysen et al., Cancer Research 2017;77:e104-e107.
@@ -123,8 +123,8 @@ def features(region: Region, *, settings: Settings) -> dict[str, float]:
             made |= _named("shape2D", shape_in_plane(flat, spacing_mm=sides))
     if "statistics" in wanted:
         made |= _named("firstorder", _first_order(region, levels, settings=settings))
-    planar = not settings.aggregation[0].startswith("3D")
-    combined = settings.aggregation[0].endswith("comb")
+    (merged,) = settings.aggregation
+    planar, combined = merged.startswith("2_5D"), merged.endswith("comb")
     grid = matrices.make_grid(levels, planar=planar)
     if "glcm" in wanted:
         made |= _named("glcm", _cooccurrence(grid, combined=combined))

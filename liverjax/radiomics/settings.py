@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from liverjax.errors import InputError
+from liverjax.radiomics.field_types import check_values
 from liverjax.radiomics.filters import Filter, read_filter, write_filter
 
 FAMILIES = (
@@ -23,6 +24,9 @@ FAMILIES = (
     "ngldm",
 )
 AGGREGATIONS = ("2D_avg", "2D_comb", "2_5D_avg", "2_5D_comb", "3D_avg", "3D_comb")
+VOLUMETRIC = ("3D_avg", "3D_comb")
+# What PyRadiomics can do, its default first.
+PYRADIOMICS_AGGREGATIONS = ("3D_avg", "3D_comb", "2_5D_avg", "2_5D_comb")
 Number = int | float
 # A smaller region has no texture to speak of; what a file of settings says goes.
 MIN_VOXELS = 64
@@ -54,7 +58,9 @@ class Settings:
         ivh_bin_number: Grey levels of the intensity-volume histogram.
         ivh_bin_width: Their width. Both None: the intensities in whole steps.
         aggregation: How texture matrices are merged; see `AGGREGATIONS`. Families
-            without directions have one value for each of 2D, 2_5D and 3D.
+            without directions have one value for each of 2D, 2_5D and 3D. Empty:
+            ``3D_avg`` and ``3D_comb``; with ``pyradiomics``, which has names for one
+            alone, ``3D_avg``.
         families: Which are computed; see `FAMILIES`.
         dependence_distance: Largest difference of grey levels that counts as dependent.
         preset: ``ibsi``: the standard's tags and formulas; ``pyradiomics``: that
@@ -82,7 +88,7 @@ class Settings:
     bin_width: Number | None = None
     ivh_bin_number: int | None = None
     ivh_bin_width: Number | None = None
-    aggregation: tuple[str, ...] = ("3D_avg", "3D_comb")
+    aggregation: tuple[str, ...] = ()
     families: tuple[str, ...] = FAMILIES
     dependence_distance: int = 0
     preset: str = "ibsi"
@@ -92,6 +98,10 @@ class Settings:
     filter: Filter | None = None
 
     def __post_init__(self) -> None:
+        if not self.aggregation:
+            default = PYRADIOMICS_AGGREGATIONS[:1]
+            default = default if self.preset == "pyradiomics" else VOLUMETRIC
+            object.__setattr__(self, "aggregation", default)
         _names("aggregation", self.aggregation, AGGREGATIONS)
         _names("families", self.families, FAMILIES)
         _names("preset", (self.preset,), ("ibsi", "pyradiomics"))
@@ -113,6 +123,15 @@ class Settings:
             raise InputError(
                 "settings: filter gives the standard's response maps, under the "
                 "standard's tags; preset must be ibsi"
+            )
+        package = self.preset == "pyradiomics"
+        honoured = [(one,) for one in PYRADIOMICS_AGGREGATIONS]
+        if package and self.aggregation not in honoured:
+            raise InputError(
+                f"settings: aggregation is {list(self.aggregation)}; PyRadiomics "
+                "merges matrices in one way: choose one of "
+                f"{list(PYRADIOMICS_AGGREGATIONS)} "
+                "(2_5D is its force2D, comb its no_weighting)"
             )
         for value in self.new_spacing_mm or ():
             if value is not None and value <= 0:
@@ -144,7 +163,8 @@ def make_settings(
         title: Where the values come from, for messages.
 
     Raises:
-        InputError: For a field that `Settings` does not have, or a value it refuses.
+        InputError: For a field that `Settings` does not have, a value of another type
+            than the field's, or one that it refuses.
     """
     known = {field.name for field in dataclasses.fields(Settings)}
     unknown = sorted(set(values) - known)
@@ -152,7 +172,9 @@ def make_settings(
         raise InputError(f"{title}: unknown {unknown}; known: {sorted(known)}")
     base: dict[str, Any] = {"min_voxels": MIN_VOXELS}
     if by_slice:
-        base["aggregation"] = ("2D_avg", "2D_comb")
+        # Of one slice 2_5D is 2D, for which PyRadiomics has no other name.
+        package = values.get("preset") == "pyradiomics"
+        base["aggregation"] = ("2_5D_avg",) if package else ("2D_avg", "2D_comb")
     given = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
     if isinstance(given.get("filter"), Mapping):
         given["filter"] = read_filter(given["filter"])
@@ -160,6 +182,7 @@ def make_settings(
             raise InputError(
                 f"{title}: a slice has no depth to filter; set planar to true"
             )
+    check_values(Settings, given, title=title)
     return Settings(**base | given)
 
 

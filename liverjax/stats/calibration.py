@@ -19,8 +19,8 @@ from liverjax.stats.regression import (
 )
 
 # Probabilities of exactly 0 or 1 have no logit; they are moved this far inside.
-LARGEST_SE = 100.0  # of an intercept, beyond which nothing was estimated
 CLIP = 1e-8
+LARGEST_SE = 100.0  # of an intercept, beyond which nothing was estimated
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int, Num
 
 from liverjax.stats.estimate import Estimate
 from liverjax.stats.roc import logit_interval
+from liverjax.stats.roc_tests import z_test
 
 
 def _none() -> np.ndarray:
@@ -136,20 +137,21 @@ def compare_obuchowski(
 ) -> ObuchowskiDifference:
     """Returns the difference of two scores' indices over the same rows.
 
-    Identical scores give z 0 and p 1.
+    Identical scores give z 0 and p 1. A difference without variance (both order every
+    pair of stages alike, each in its own way) has no p.
     """
     size = np.bincount(stage)
     covariance = _product(first.influence, second.influence, stage=stage, size=size)
     variance = first.se**2 + second.se**2 - 2 * covariance
     difference = first.estimate - second.estimate
     se = float(np.sqrt(max(0.0, variance)))
-    z = difference / se if se > 1e-12 else 0.0
+    z, p = z_test(difference, variance=variance)
     half = float(scipy.stats.norm.ppf((1 + conf) / 2)) * se
     return ObuchowskiDifference(
         difference,
         difference - half,
         difference + half,
-        2 * float(scipy.stats.norm.sf(abs(z))),
+        p,
         "difference of Obuchowski indices of the same rows",
         first.n,
         z=z,

@@ -214,6 +214,13 @@ def kendall_tau_within_folds(
     above it) / (1 + permutations)``, targets permuted inside folds. Unlike the pooled
     tau it is not biased when networks of different folds have different means.
 
+    Permuting fixed scores takes them for independent of the labels, which they are not:
+    patient j taught the network that scores i, and i the one that scores j. Of a
+    learner that is linear in its labels the statistic is ``sum K_ij y_i y_j`` with K
+    symmetric; where (i, j) and (j, i) both occur they are one accident counted twice,
+    and its null variance is ``1 + reciprocity`` times the permuted one. ``p_bound`` is
+    p with the permuted statistics stretched by the root of that.
+
     Args:
         rng: Source of the permutations.
         score: Prediction of each row by the network that held it out.
@@ -222,7 +229,8 @@ def kendall_tau_within_folds(
         permutations: Number of them; 0 gives no p.
         weight: Resamples of subjects inside folds, for the interval; None gives none.
         reciprocity: Of the rows that train row i's network, the share whose networks
-            row i trains: 1 at most; the training share of the rows outside a fold.
+            row i trains. About the training share of the rows outside a fold; 1, the
+            most it can be, asks for the largest bound.
         conf: Confidence level of the interval.
 
     Returns:

@@ -120,11 +120,17 @@ def percentile_interval(
         draws: The statistic in each resample, NaN where undefined.
         conf: Confidence level.
     """
-    defined = draws[np.isfinite(draws)]
-    if len(defined) < max(2, 0.9 * len(draws)):
+    defined = _defined(draws)
+    if not len(defined):
         return np.nan, np.nan
     low, high = np.quantile(defined, [(1 - conf) / 2, (1 + conf) / 2])
     return float(low), float(high)
+
+
+def _defined(draws: np.ndarray) -> np.ndarray:
+    """The resamples that have the statistic; none where over one in ten lacks it."""
+    defined = draws[np.isfinite(draws)]
+    return defined if len(defined) >= max(2, 0.9 * len(draws)) else defined[:0]
 
 
 def weighted_mean(
@@ -155,16 +161,18 @@ def bca_interval(
 ) -> Bca:
     """Returns Efron's bias-corrected and accelerated interval.
 
+    Undefined resamples are handled as in `percentile_interval`.
+
     Args:
-        draws: The statistic in each resample.
+        draws: The statistic in each resample, NaN where undefined.
         estimate: The statistic itself.
         jackknife: The statistic without each subject in turn.
         ties: Resamples equal to the estimate count ``half``, or not (``below``).
         conf: Confidence level.
 
     Returns:
-        NaN ends where the statistic is the same without every subject, or where all
-        resamples are on one side.
+        NaN ends where the statistic is the same without every subject, where all
+        resamples are on one side, or where too many are undefined.
 
     Raises:
         ValueError: If ``ties`` is unknown.
@@ -174,6 +182,9 @@ def bca_interval(
     """
     if ties not in ("half", "below"):
         raise ValueError(f"ties {ties!r}: half or below")
+    draws = _defined(draws)
+    if not len(draws):
+        return Bca(np.nan, np.nan, np.nan, np.nan)
     share = float(np.mean(draws < estimate))
     if ties == "half":
         share += float(np.mean(draws == estimate)) / 2

@@ -68,7 +68,7 @@ def compare_paired(
     difference = float(areas[0] - areas[1])
     variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
     se = float(np.sqrt(max(0.0, variance)))
-    z, p = _z_test(difference, variance=variance, alternative=alternative)
+    z, p = z_test(difference, variance=variance, alternative=alternative)
     half = _quantile(conf) * se
     clusters = "" if subject is None else ", clustered by subject"
     return AucDifference(
@@ -120,7 +120,7 @@ def compare_unpaired(
     df = np.inf
     if law == "t" and variance > NO_VARIANCE:
         df = variance**2 / (v1**2 / (one.n - 1) + v2**2 / (two.n - 1))
-    z, p = _z_test(difference, variance=variance, alternative="two-sided", df=df)
+    z, p = z_test(difference, variance=variance, alternative="two-sided", df=df)
     half = _quantile(conf, df=df) * np.sqrt(variance)
     return AucDifference(
         difference,
@@ -137,9 +137,27 @@ def compare_unpaired(
     )
 
 
-def _z_test(
-    difference: float, *, variance: float, alternative: str, df: float = np.inf
+def z_test(
+    difference: float,
+    *,
+    variance: float,
+    alternative: str = "two-sided",
+    df: float = np.inf,
 ) -> tuple[float, float]:
+    """Returns z and p of a difference.
+
+    Without variance there is no test: both are NaN, or 0 and 1 where the difference is
+    0 as well.
+
+    Args:
+        difference: Of two estimates.
+        variance: Of the difference.
+        alternative: Of `ALTERNATIVES`.
+        df: Of a t law; infinite is the normal law.
+
+    Raises:
+        ValueError: If the alternative is unknown.
+    """
     if alternative not in ALTERNATIVES:
         raise ValueError(f"alternative {alternative!r}: one of {ALTERNATIVES}")
     if not variance > NO_VARIANCE:  # NaN too

@@ -8,6 +8,7 @@ makes its score missing and is never replaced. A value in another unit is refuse
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -208,6 +209,32 @@ def child_pugh_class(
     if np.any((value < 5) | (value > 15)):
         raise ValueError("Child-Pugh points are not in 5 to 15")
     return np.where(np.isnan(value), np.nan, 0.0 + (value > 6) + (value > 9))
+
+
+@dataclasses.dataclass(frozen=True)
+class TableScore:
+    """A score that a table with its columns allows.
+
+    Attributes:
+        compute: Of the columns, by their names.
+        columns: What it needs.
+        optional: What it uses where the table has it.
+    """
+
+    compute: Callable[..., np.ndarray]
+    columns: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+
+
+SCORES: Mapping[str, TableScore] = {
+    "fib4": TableScore(
+        fib4, ("age_years", "ast_u_per_l", "alt_u_per_l", "platelets_10e9_per_l")
+    ),
+    "apri": TableScore(
+        apri, ("ast_u_per_l", "platelets_10e9_per_l"), ("ast_uln_u_per_l",)
+    ),
+    "albi": TableScore(albi, ("bilirubin_umol_per_l", "albumin_g_per_l")),
+}
 
 
 def _points(value: Value, *, low: float, high: float) -> Float[np.ndarray, "..."]:

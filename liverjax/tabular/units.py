@@ -3,11 +3,15 @@
 A value that no patient has is not repaired: it is refused, with the unit that it is
 probably in. A column is also refused when its median says so, since single values of
 one unit are often possible in the other (bilirubin 1.2 is mg/dL, or low in umol/L).
+Deep jaundice in mg/dL and a normal column in umol/L even share their medians: such a
+column is refused where all its values are whole numbers, and warned of where not.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import logging
+import math
 from typing import TypeAlias
 
 import numpy as np
@@ -15,6 +19,8 @@ from jaxtyping import Float, Num
 
 BILIRUBIN_UMOL_PER_MG_DL = 17.1  # umol/L in 1 mg/dL; some tools use 17.104
 CREATININE_UMOL_PER_MG_DL = 88.4
+_log = logging.getLogger(__name__)
+
 # A single value or a column of them.
 Value: TypeAlias = float | int | np.number | Num[np.ndarray, "..."]
 # Rows from which a column's median is judged.
@@ -27,7 +33,12 @@ class ImplausibleValueError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class _Range:
-    """What patients have: all values, the median of a column, the usual mistakes."""
+    """What patients have: all values, the median of a column, the usual mistakes.
+
+    Attributes:
+        shared: Medians from here on are as usual in the unit of ``if_above``, where
+            values are written as whole numbers, which they are not in this one.
+    """
 
     low: float | int
     high: float | int
@@ -35,6 +46,7 @@ class _Range:
     median_high: float | int
     if_below: str
     if_above: str
+    shared: float | int = math.inf
 
 
 _RANGES = {
@@ -47,7 +59,12 @@ _RANGES = {
         1, 1_500, 5, 600, "is it in mg/dL? multiply by 17.1", "is it in nmol/L?"
     ),
     "bilirubin_mg_per_dl": _Range(
-        0.05, 90, 0.2, 40, "is it in mg/mL?", "is it in umol/L? divide by 17.1"
+        # Normal is up to 1.2, or 5 to 21 umol/L; cohorts of severe alcoholic hepatitis
+        # have medians of 10 to 25 mg/dL.
+        0.05, 90, 0.2, 40,
+        "is it in mg/mL?",
+        "is it in umol/L? divide by 17.1",
+        shared=5,
     ),
     "albumin_g_per_l": _Range(
         8, 80, 15, 60, "is it in g/dL? multiply by 10", "is it in mg/dL? divide by 100"
@@ -103,6 +120,7 @@ _RANGES = {
         "is it in cubic millimetres? divide by 1000",
     ),
 }  # fmt: skip
+KNOWN = frozenset(_RANGES)
 
 
 def checked(value: Value, *, name: str) -> Float[np.ndarray, "..."]:
@@ -114,7 +132,8 @@ def checked(value: Value, *, name: str) -> Float[np.ndarray, "..."]:
 
     Raises:
         ImplausibleValueError: If a value, or the median of a column of 8 or more, is
-            what no patient (no column) has; the likely unit is named.
+            what no patient (no column) has, or a column could be of another unit and
+            is written as in that one; the likely unit is named.
         ValueError: If the name is unknown.
     """
     if name not in _RANGES:
@@ -143,7 +162,21 @@ def checked(value: Value, *, name: str) -> Float[np.ndarray, "..."]:
                 f"{name}: the median of {known.size} values is {median:g}, outside "
                 f"{limits.median_low:g} to {limits.median_high:g}: {hint}"
             )
+        if median >= limits.shared:
+            _tell_shared(known, name=name, median=median)
     return column
+
+
+def _tell_shared(known: np.ndarray, *, name: str, median: float) -> None:
+    """Refuses or warns of a column whose median is as usual in another unit."""
+    said = f"{name}: the median of {known.size} values is {median:g}"
+    hint = _RANGES[name].if_above
+    if np.all(known == np.round(known)):
+        unit = name.partition("_")[2].replace("_per_", "/").replace("_", " ")
+        raise ImplausibleValueError(
+            f"{said} and all are whole numbers, as {unit} seldom are: {hint}"
+        )
+    _log.warning("warning: %s, which the sickest cohorts have; %s", said, hint)
 
 
 def bilirubin_mg_per_dl(

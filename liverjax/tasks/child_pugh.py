@@ -8,10 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from liverjax.cohort.manifest_checks import CHILD_PUGH_ITEMS
 from liverjax.errors import InputError
 from liverjax.tasks.question import Outcome
 
 LOWEST, HIGHEST = 5, 15
+# The five items as measured; as points they are the manifest's `CHILD_PUGH_ITEMS`.
+MEASURED_ITEMS = (
+    "bilirubin_umol_per_l",
+    "bilirubin_mg_per_dl",
+    "albumin_g_per_l",
+    "albumin_g_per_dl",
+    "inr",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +51,7 @@ class ChildPugh:
     num_outputs = 1
     loss = "mse"
     judged_by = "score"
+    label_items = CHILD_PUGH_ITEMS + MEASURED_ITEMS
 
     def __post_init__(self) -> None:
         if self.target not in ("points", "class_index"):

@@ -68,11 +68,14 @@ class Task(Question, Protocol):
         target_column: The column of the manifest that holds the truth.
         num_outputs: Outputs of the network.
         loss: Name of the loss in `liverjax.losses.LOSSES`.
+        label_items: Columns that the label is made of, where it is a sum of others; a
+            model of them would predict the label from itself.
     """
 
     target_column: str
     num_outputs: int
     loss: str
+    label_items: tuple[str, ...]
 
     def train_target(self, truth: np.ndarray) -> np.ndarray:
         """Returns what the loss compares with, ``(n,)``, of truths ``(n,)``."""

@@ -95,6 +95,7 @@ LEVELS = {
     "liverjax.baseline_settings": 6,
     "liverjax.config": 7,
     "liverjax.config_values": 7,
+    "liverjax.crossfit": 7,
     "configs": 7,
     "liverjax.cluster": 2,
     "liverjax.children": 2,

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 from sklearn.feature_selection import SelectKBest, f_classif
 
+from liverjax import crossfit
 from liverjax.cohort import files, splits
 from liverjax.errors import InputError
 from liverjax.radiomics import classify
 from liverjax.radiomics.classifiers import (
     CLASSIFIERS,
     UncorrelatedColumns,
-    cross_predict,
     macro_auc,
+    predict_fold,
 )
 from liverjax.report.tables import read_predictions
 from liverjax.tasks import ChildPugh
@@ -20,15 +23,14 @@ from liverjax.tasks import ChildPugh
 def folds_of(truth, *, seed=0):
     names = {f"S{i:03d}": int(c) for i, c in enumerate(truth)}
     made = splits.make_folds(names, folds=5, select_fraction=0.2, seed=seed)
-    rows = np.array(list(names))
-    fold = np.full(len(rows), -1)
-    for number, one in enumerate(made):
-        fold[np.isin(rows, one.held_out)] = number
-    return made, {
-        "train": np.array([np.isin(rows, one.train) for one in made]),
-        "select": np.array([np.isin(rows, one.select) for one in made]),
-        "fold": fold,
-    }
+    rows = [{"subject": name, "set": "train"} for name in names]
+    return made, crossfit.fold_rows(rows, folds=made)
+
+
+def predicted(columns, *, groups, **options):
+    return crossfit.cross_predict(
+        functools.partial(predict_fold, columns, **options), groups=groups
+    )
 
 
 def null_area(rng, name, *, width, selected=None, keep=(10,)):
@@ -37,12 +39,12 @@ def null_area(rng, name, *, width, selected=None, keep=(10,)):
     if selected:
         columns = SelectKBest(f_classif, k=selected).fit_transform(columns, truth)
     _, groups = folds_of(truth, seed=int(rng.integers(1 << 30)))
-    probs = cross_predict(
-        columns, truth=truth, name=name, num_classes=2, keep=keep, **groups
+    probs = predicted(
+        columns, groups=groups, truth=truth, name=name, num_classes=2, keep=keep
     )
     # Within folds: classes' shares differ between folds, which pooling would punish.
     areas = [
-        macro_auc(probs[groups["fold"] == k], truth=truth[groups["fold"] == k])
+        macro_auc(probs[groups.fold == k], truth=truth[groups.fold == k])
         for k in range(5)
     ]
     return float(np.mean(areas))
@@ -59,8 +61,9 @@ def test_selection_outside_the_fold_finds_signs_in_noise():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(CLASSIFIERS))
 def test_null_labels_give_an_area_of_a_half(name):
+    """Also where a fold's ``select`` subjects choose between two candidates."""
     rng = np.random.default_rng(11)
-    areas = [null_area(rng, name, width=20, keep=(5,)) for _ in range(50)]
+    areas = [null_area(rng, name, width=20, keep=(2, 8)) for _ in range(50)]
     assert 0.47 <= np.mean(areas) <= 0.53
 
 
@@ -77,15 +80,15 @@ def test_a_held_out_row_changes_nothing_that_is_fitted():
     columns = rng.normal(size=(60, 30))
     _, groups = folds_of(truth)
     changed = columns.copy()
-    held_out = groups["fold"] == 0
+    held_out = groups.fold == 0
     changed[np.flatnonzero(held_out)[0]] = 1e6
     one, two = (
-        cross_predict(
+        predicted(
             values,
+            groups=groups,
             truth=truth,
             name="logistic_regression",
             num_classes=2,
-            **groups,
         )
         for values in (columns, changed)
     )
@@ -143,6 +146,53 @@ def test_seven_tables_that_the_report_reads(tmp_path):
 def one_classifier(monkeypatch):
     only = {"naive_bayes": CLASSIFIERS["naive_bayes"]}
     monkeypatch.setattr(classify, "CLASSIFIERS", only)
+
+
+def test_who_is_held_out_teaches_nothing_where_the_split_selects_on_them(
+    tmp_path, one_classifier
+):
+    signs = write_study(tmp_path, rng=np.random.default_rng(5), channels=("venous",))
+    path, table = tmp_path / "run" / "splits.json", tmp_path / "cohort/examinations.csv"
+    folds = [
+        splits.Fold(f.train + f.select, f.held_out, f.held_out)
+        for f in splits.read_splits(path)
+    ]
+    splits.write_splits(path, folds, seed=0)
+    (before,) = classified(tmp_path, signs).values()
+    header, rows = files.read_csv(table)
+    who = set(folds[0].held_out)
+    changed = [
+        row | {"child_pugh": str(20 - int(row["child_pugh"]))}
+        if row["subject"] in who
+        else row
+        for row in rows
+    ]
+    files.write_csv(table, changed, columns=header)
+    (after,) = classified(tmp_path, signs).values()
+    own = before.fold == "0"
+    np.testing.assert_array_equal(after.probs[own], before.probs[own])
+    assert (after.probs[~own] != before.probs[~own]).any()
+
+
+@pytest.mark.parametrize("held_out", [20, 0])
+def test_a_fixed_split_is_learnt_from_and_other_sets_are_predicted(
+    tmp_path, one_classifier, held_out
+):
+    signs = write_study(tmp_path, rng=np.random.default_rng(5), channels=("venous",))
+    header, rows = files.read_csv(tmp_path / "cohort" / "examinations.csv")
+    rows = [row | {"set": "external"} for row in rows[:10]] + rows[10:]
+    files.write_csv(tmp_path / "cohort" / "examinations.csv", rows, columns=header)
+    names = [row["subject"] for row in rows]
+    fold = splits.Fold(
+        tuple(names[10 : 50 - held_out]),
+        tuple(names[50:]),
+        tuple(names[50 - held_out : 50]),
+    )
+    splits.write_splits(tmp_path / "run" / "splits.json", [fold], seed=0)
+    (table,) = classified(tmp_path, signs).values()
+    judged = names[:10] + names[50 - held_out : 50]
+    assert sorted(table.subject) == sorted(judged)
+    assert macro_auc(table.probs, truth=ChildPugh().true_class(table.target)) > 0.6
 
 
 def test_features_that_do_not_repeat_are_not_learnt_from(

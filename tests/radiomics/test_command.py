@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from liverjax.cohort import files
+from liverjax.cohort.examination import MaskSource
 from liverjax.errors import InputError
 from liverjax.radiomics import __main__ as command
-from liverjax.radiomics import extract
+from liverjax.radiomics import extract, jobs
 from liverjax.radiomics.settings import make_settings
 from tests import whole_path
 
@@ -128,6 +129,36 @@ def test_repeats_are_rows_of_slightly_different_features(study):
     assert again == rows
     failed = [row for row in rows if row["subject"] == "P3"]
     assert [row["status"] for row in failed] == ["failed"]
+
+
+def test_slices_of_a_repeat_have_the_numbers_of_the_image(tmp_path):
+    """Perturbed images are cut to the mask and 30 mm: here the first 4 slices go."""
+    rng = np.random.default_rng(0)
+    mask = np.zeros((24, 20, 22), np.uint8)
+    mask[14:16, 4:14, 5:15] = 1
+    for name, values in (("image", rng.normal(100, 20, mask.shape)), ("mask", mask)):
+        image = sitk.GetImageFromArray(values)
+        image.SetSpacing((1.0, 1.0, 3.0))
+        sitk.WriteImage(image, str(tmp_path / f"{name}.nii.gz"))
+    job = jobs.Job(
+        keys=(("subject", "P1"), ("visit", "1"), ("channel", "venous")),
+        image=tmp_path / "image.nii.gz",
+        mask=MaskSource(tmp_path / "mask.nii.gz"),
+        modality="mr",
+        settings=make_settings({}, by_slice=True),
+        by_slice=True,
+        amounts=(("noise", 1.0),),
+        repeats=1,
+        folder=tmp_path,
+    )
+    jobs.work(job)
+    rows = files.read_json(job.part)["rows"]
+    assert [(row["repeat"], row["slice"]) for row in rows] == [
+        (0, 14),
+        (0, 15),
+        (1, 14),
+        (1, 15),
+    ]
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import pytest
 from liverjax.errors import InputError
 from liverjax.radiomics import Settings, extract
 from liverjax.radiomics.diagnostics import describe
+from liverjax.radiomics.settings import make_settings
 from tests.radiomics import ibsi
 
 nib = pytest.importorskip("nibabel")
@@ -261,6 +262,29 @@ def test_fractions_are_no_grey_levels(ball):
 def test_both_kinds_of_bins_are_refused():
     with pytest.raises(InputError, match="not both"):
         Settings(bin_number=32, bin_width=25)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"bin_width": "25"}, "bin_width is '25'; expected a number or null"),
+        ({"bin_number": 32.5}, "bin_number is 32.5; expected a whole number or null"),
+        ({"min_voxels": True}, "min_voxels is True; expected a whole number"),
+        ({"round_intensities": 1}, "round_intensities is 1; expected true or false"),
+        (
+            {"families": "glcm"},
+            "families is 'glcm'; expected a list, each entry a text",
+        ),
+        ({"new_spacing_mm": [1, 1]}, "expected a list of 3, each a number or null"),
+        ({"intensity_range": ["-160", None]}, "intensity_range is .*a list of 2"),
+        ({"filter": "log"}, "filter is 'log'; expected a table of its fields or null"),
+        ({"filter": {"kind": "log", "sigma_mm": "2"}}, "filter log: sigma_mm is '2'"),
+        ({"filter": {"kind": "simoncelli", "level": 1.5}}, "level is 1.5"),
+    ],
+)
+def test_a_setting_of_another_type_is_refused_by_name(values, said):
+    with pytest.raises(InputError, match=said):
+        make_settings(values, by_slice=False)
 
 
 def test_spatial_correlation_is_the_sum_over_all_pairs():

@@ -7,7 +7,9 @@ import csv
 import numpy as np
 import pytest
 
+from liverjax.errors import InputError
 from liverjax.radiomics import Settings, extract
+from liverjax.radiomics.settings import make_settings
 
 sitk = pytest.importorskip("SimpleITK")
 
@@ -93,6 +95,36 @@ def test_features_are_the_package_s_own(case, variant, shared):
         if not np.isclose(found[name], value, rtol=loose.get(name, 1e-6), atol=1e-9)
     }
     assert wrong == {}
+
+
+@pytest.mark.parametrize("asked", [("2D_avg",), ("3D_avg", "3D_comb"), ("2D_comb",)])
+def test_a_way_of_merging_that_the_package_has_not_is_refused(asked):
+    with pytest.raises(InputError, match="merges matrices in one way: choose one of"):
+        Settings(**WIDE, aggregation=asked)
+
+
+def test_the_default_is_the_package_s_own():
+    assert Settings(**WIDE).aggregation == ("3D_avg",)
+    assert Settings().aggregation == ("3D_avg", "3D_comb")
+    assert make_settings(WIDE, by_slice=True).aggregation == ("2_5D_avg",)
+
+
+def test_slices_merged_over_directions_are_2_5d_comb():
+    """One slice: a direction's matrices of the slices are those of the region."""
+    rng = np.random.default_rng(0)
+    image, mask = rng.normal(100, 40, (1, 12, 12)), np.ones((1, 12, 12), bool)
+    wide = WIDE | {"families": ("glcm",)}
+    found = [
+        extract(
+            image,
+            mask,
+            spacing_mm=(1.0, 1.0, 1.0),
+            settings=Settings(**wide, aggregation=(merged,)),
+        )["original_glcm_Contrast"]
+        for merged in ("2_5D_comb", "3D_comb", "2_5D_avg")
+    ]
+    assert found[0] == pytest.approx(found[1])
+    assert found[0] != pytest.approx(found[2], rel=1e-6)
 
 
 # The slice that the package's own single-slice masks hold.

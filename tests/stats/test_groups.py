@@ -155,6 +155,17 @@ def test_an_index_with_a_populations_weights_ignores_the_cohorts_spread():
         obuchowski_index(score[:9], stage=stage[:9], penalty=linear_penalty(3))
 
 
+def test_a_difference_of_indices_without_variance_has_no_p():
+    """One score orders every pair, the other is constant: 1 against 0.5."""
+    stage = np.repeat([0, 1, 2], 5)
+    args = {"stage": stage, "penalty": linear_penalty(3)}
+    perfect = obuchowski_index(np.arange(15.0), **args)
+    constant = obuchowski_index(np.ones(15), **args)
+    found = compare_obuchowski(perfect, second=constant, stage=stage)
+    assert found.estimate > 0.2
+    assert np.isnan([found.z, found.p]).all()
+
+
 def test_expected_stages():
     probability = np.array([[1.0, 0, 0], [0.5, 0, 0.5]])
     assert list(ordinal_scores(probability)) == [0.0, 1.0]

@@ -191,3 +191,41 @@ def test_nine_in_ten_intervals_hold_the_true_tau():
         found = kendall_tau(x, y=y, weight=weight)
         held += found.low <= true_tau <= found.high
     assert 0.88 <= held / 150 <= 0.985
+
+
+def test_the_bound_of_p_is_that_of_permuted_statistics_stretched():
+    """Two folds of 4, each with C - D = 4, in all 8.
+
+    Of 24 orders C - D is 6, 4, 2, 0, ... in 1, 3, 5, 6, ...: of 576 pairs of orders 26
+    have a sum of 8 or more and 68 one of 6 or more. Stretched by the root of 2, 6 is
+    above 8; by the root of 1.7 it is not.
+    """
+    score, target = np.tile([1.0, 2, 3, 4], 2), np.tile([1.0, 2, 4, 3], 2)
+    fold = np.repeat([0, 1], 4)
+    found = {
+        share: kendall_tau_within_folds(
+            np.random.default_rng(0),
+            score,
+            target=target,
+            fold=fold,
+            permutations=40_000,
+            reciprocity=share,
+        )
+        for share in (0.7, 1.0)
+    }
+    assert found[1.0].concordant - found[1.0].discordant == 8
+    assert found[1.0].p == pytest.approx(26 / 576, abs=0.004)
+    assert found[1.0].p_bound == pytest.approx(68 / 576, abs=0.006)
+    assert found[0.7].p_bound == found[0.7].p
+
+
+def test_of_a_linear_learner_the_null_variance_is_twice_the_permuted_one():
+    """Two folds teach each other: scores of one are sums over the other's labels."""
+    rng = np.random.default_rng(0)
+    likeness = rng.normal(size=(30, 30))
+    y = rng.normal(size=(4_000, 60))
+    first, second = y[:, 30:] @ likeness.T, y[:, :30] @ likeness
+    drawn = (first * y[:, :30] + second * y[:, 30:]).sum(axis=1)
+    fresh = rng.normal(size=(4_000, 60))  # labels that taught nobody
+    permuted = (first * fresh[:, :30] + second * fresh[:, 30:]).sum(axis=1)
+    assert drawn.var() / permuted.var() == pytest.approx(2, rel=0.12)

@@ -93,6 +93,16 @@ def test_a_constant_statistic_has_no_bca_interval():
     assert below.z0 == -np.inf
 
 
+def test_a_bca_interval_leaves_undefined_resamples_out():
+    draws, jackknife = np.linspace(-3, 3, 2_001), np.linspace(-1, 2, 21) ** 2
+    whole = bca_interval(draws, estimate=0.1, jackknife=jackknife)
+    few = np.append(draws, np.full(100, np.nan))
+    assert bca_interval(few, estimate=0.1, jackknife=jackknife) == whole
+    many = np.append(draws, np.full(500, np.nan))
+    found = bca_interval(many, estimate=0.1, jackknife=jackknife)
+    assert np.isnan([found.low, found.high]).all()
+
+
 def test_a_permutation_p_is_never_0_and_counts_equal_values():
     assert permutation_p(np.zeros(9), observed=1.0) == 0.1
     assert permutation_p(np.array([0.3, 0.1 + 0.2, 0.2]), observed=0.3) == 3 / 4

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from liverjax.tabular.baselines import cross_predict, fit_linear
+from liverjax.tabular.baselines import (
+    BASELINES,
+    circular_columns,
+    fit_linear,
+    needed_columns,
+    predict_fold,
+    read_columns,
+)
+from liverjax.tabular.units import ImplausibleValueError
+from liverjax.tasks import ChildPugh
 
 
 @pytest.fixture
@@ -31,29 +40,49 @@ def test_rows_with_a_missing_value_fit_nothing_and_are_not_predicted(table):
     assert np.isnan(model.predict(broken)[0])
 
 
-def test_a_held_out_row_does_not_move_its_own_prediction(table):
+def test_a_folds_line_is_fitted_on_train_and_select(table):
     columns, target = table
-    fold = np.arange(40) % 4
-    fitted_on = np.stack([fold != k for k in range(4)])
-    before = cross_predict(columns, target=target, fitted_on=fitted_on, fold=fold)
-    changed = target.copy()
-    changed[7] += 100
-    after = cross_predict(columns, target=changed, fitted_on=fitted_on, fold=fold)
-    assert after[7] == before[7]
-    assert (after[fold != 3] != before[fold != 3]).all()
-
-
-def test_rows_of_other_sets_get_the_mean_of_all_folds(table):
-    columns, target = table
-    fold = np.where(np.arange(40) < 36, np.arange(40) % 2, -1)
-    fitted_on = np.stack([(fold != k) & (fold >= 0) for k in range(2)])
-    found = cross_predict(columns, target=target, fitted_on=fitted_on, fold=fold)
-    one, two = (
-        fit_linear(columns[r], target=target[r]).predict(columns) for r in fitted_on
-    )
-    np.testing.assert_allclose(found[36:], (one + two)[36:] / 2)
+    train, select = np.arange(40) < 20, np.arange(40) >= 30
+    found = predict_fold(columns, target=target, train=train, select=select)
+    rows = train | select
+    whole = fit_linear(columns[rows], target=target[rows]).predict(columns)
+    np.testing.assert_array_equal(found, whole)
 
 
 def test_too_few_rows_are_refused():
     with pytest.raises(ValueError, match="3 whole rows cannot fit 2 columns"):
         fit_linear(np.eye(3)[:, :2], target=np.arange(3.0))
+
+
+def test_scores_are_computed_from_the_cohorts_columns():
+    labs = {
+        "age_years": np.array([60.0, 50.0]),
+        "ast_u_per_l": np.array([80.0, np.nan]),
+        "alt_u_per_l": np.array([64.0, 30.0]),
+        "platelets_10e9_per_l": np.array([100.0, 200.0]),
+    }
+    found = read_columns("FIB-4", table=labs)
+    np.testing.assert_allclose(found, [[60 * 80 / (100 * 8)], [np.nan]])
+    assert read_columns("APRI", table=labs)[0, 0] == pytest.approx(2.0)
+    limit = {"ast_uln_u_per_l": np.array([50.0, 50.0])}
+    assert read_columns("APRI", table=labs | limit)[0, 0] == pytest.approx(1.6)
+    np.testing.assert_array_equal(
+        read_columns("platelets", table=labs)[:, 0], labs["platelets_10e9_per_l"]
+    )
+
+
+def test_platelets_in_another_unit_are_refused():
+    with pytest.raises(ImplausibleValueError, match="divide by 1000"):
+        read_columns("platelets", table={"platelets_10e9_per_l": np.array([150e3])})
+
+
+def test_what_the_label_is_made_of_is_no_baseline_but_ascites_which_images_show():
+    circular = {
+        name: circular_columns(name, label_items=ChildPugh.label_items)
+        for name in BASELINES
+    }
+    assert circular.pop("ALBI") == ["bilirubin_umol_per_l", "albumin_g_per_l"]
+    assert set(map(tuple, circular.values())) == {()}
+    assert "ascites_points" in ChildPugh.label_items
+    assert needed_columns("ascites alone") == ("ascites_points",)
+    assert circular_columns("ALBI", label_items=()) == []

@@ -41,6 +41,41 @@ def test_a_column_in_the_other_unit_is_known_by_its_median():
         units.checked(column + 1, name="bilirubin_umol_per_l")
 
 
+def bilirubin(rng, *, median, spread, low, high, decimals):
+    """A cohort's column, as a laboratory writes it."""
+    values = np.exp(rng.normal(np.log(median), spread, 200))
+    return np.round(np.clip(values, low, high), decimals)
+
+
+def test_a_normal_bilirubin_column_in_umol_per_l_is_not_taken_for_mg_per_dl(caplog):
+    rng = np.random.default_rng(0)
+    column = bilirubin(rng, median=12, spread=0.4, low=6, high=60, decimals=0)
+    assert units.checked(column, name="bilirubin_umol_per_l").tolist() == list(column)
+    with pytest.raises(units.ImplausibleValueError, match=r"whole numbers.*17\.1"):
+        units.checked(column, name="bilirubin_mg_per_dl")
+    units.checked(column + 0.5, name="bilirubin_mg_per_dl")  # both are possible
+    assert "which the sickest cohorts have; is it in umol/L?" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("median", "spread", "told"),
+    [(0.8, 0.4, False), (1.6, 0.9, False), (3.2, 0.8, False), (17.0, 0.5, True)],
+    ids=["healthy", "cirrhosis", "decompensated", "alcoholic hepatitis"],
+)
+def test_cohorts_pass_in_their_own_unit_icteric_ones_too(median, spread, told, caplog):
+    rng = np.random.default_rng(1)
+    column = bilirubin(rng, median=median, spread=spread, low=0.2, high=50, decimals=1)
+    units.checked(column, name="bilirubin_mg_per_dl")
+    assert ("sickest cohorts" in caplog.text) == told
+    umol = np.round(column * units.BILIRUBIN_UMOL_PER_MG_DL)
+    caplog.clear()
+    units.checked(umol, name="bilirubin_umol_per_l")
+    assert not caplog.text
+    if not told:
+        with pytest.raises(units.ImplausibleValueError, match=r"umol/L\? divide by 17"):
+            units.checked(umol, name="bilirubin_mg_per_dl")
+
+
 def test_missing_stays_missing():
     platelets = np.array([150.0, np.nan])
     assert np.isnan(
