@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,12 @@ import numpy as np
 from liverjax.report import figures, markup
 from liverjax.report.diagnostic_sections import model_name
 from liverjax.report.figures import Interval
-from liverjax.report.headlines import DIFFERENCE_LABELS, FOREST_LABELS, FORESTS
+from liverjax.report.headlines import (
+    DIFFERENCE_LABELS,
+    FOREST_LABELS,
+    FORESTS,
+    chance_line,
+)
 from liverjax.report.markup import Section
 from liverjax.report.run import RunFolder
 from liverjax.report.simple_models import describe_baselines
@@ -63,7 +68,13 @@ def groups(run: RunFolder) -> Section:
     blocks |= {
         f"model {model_name(name)}": block for name, block in metrics["models"].items()
     }
-    if len(blocks) < 2:
+    # Beyond the headline's set other models stand in the tables alone.
+    in_table = blocks | {
+        f"model {model_name(name)}, set {where}": block
+        for where in headline_first[1:]
+        for name, block in metrics["sets"][where]["models"].items()
+    }
+    if len(in_table) < 2:
         return Section("groups", "", "")
     kind = metrics["kind"]
     columns = _GROUP_COLUMNS[kind]
@@ -81,15 +92,17 @@ def groups(run: RunFolder) -> Section:
             *(_group_cell(block, column) for column in columns),
             str(block.get(main, {}).get("n", markup.NONE)),
         )
-        for name, block in blocks.items()
+        for name, block in in_table.items()
     ]
     return markup.section(
         "groups",
         "Sets, sites and other models",
         panels,
         markup.table(header, rows),
-        _model_table(metrics["models"]),
-        describe_baselines(list(metrics["models"]), columns=run.predictions.extra),
+        _model_table(metrics),
+        describe_baselines(
+            _model_names(metrics, headline_first), columns=run.predictions.extra
+        ),
         source="metrics.json (sets, sites, models)",
     )
 
@@ -113,8 +126,8 @@ def folds(run: RunFolder, *, task: Question) -> Section:
             svg,
             kind="svg+xml",
             alt="Kendall's tau and accuracy of each fold",
-            caption="Each fold's held-out subjects, predicted by networks that never "
-            "saw them. figures/folds.svg",
+            caption=f"Each fold by itself: {markup.text(run.held_out)}. "
+            "figures/folds.svg",
         )
     return markup.section(
         "split",
@@ -136,7 +149,7 @@ def _forest(run: RunFolder, blocks: Mapping[str, Any], *, name: str, label: str)
     ]
     if not rows:
         return ""
-    lines = {}
+    lines = chance_line(name)
     if f"{name}_ceiling" in run.metrics:
         lines["ceiling of the synthetic cohort"] = run.metrics[f"{name}_ceiling"][
             "estimate"
@@ -167,13 +180,26 @@ def _group_cell(block: Mapping[str, Any], name: str) -> str:
     return cell
 
 
-def _model_table(models: Mapping[str, Any]) -> str:
-    """A row a paired difference, under the name of the other model."""
+def _model_names(metrics: Mapping[str, Any], sets: Sequence[str]) -> list[str]:
+    """Names of the compared models, those of the first sets first."""
+    return list(dict.fromkeys(n for s in sets for n in metrics["sets"][s]["models"]))
+
+
+def _model_table(metrics: Mapping[str, Any]) -> str:
+    """A row a paired difference, under the names of the other model and the set."""
     rows: list[tuple[str, ...]] = []
-    for name, block in models.items():
+    sets = sorted(metrics["sets"], key=lambda name: name != metrics["set"])
+    both = [
+        (name, where, metrics["sets"][where]["models"][name])
+        for name in _model_names(metrics, sets)
+        for where in sets
+        if name in metrics["sets"][where]["models"]
+    ]
+    for name, where, block in both:
         counts = "{matched} matched, {unmatched_here} only here, {unmatched_there} only"
         counts = counts.format(**block["rows"]) + " there"
-        rows.append((f"less {markup.text(model_name(name))} (rows: {counts})",))
+        title = f"less {model_name(name)}, set {where} (rows: {counts})"
+        rows.append((markup.text(title),))
         keys = [key for key in block if key.endswith("_difference")]
         for key in sorted(keys, key=_place_of_difference):
             metric = block[key]
@@ -191,7 +217,10 @@ def _model_table(models: Mapping[str, Any]) -> str:
                 )
             )
     header = ("This model", "Difference (interval)", "p", "p, Holm", "n")
-    caption = "Paired: both models on the same examinations."
+    caption = (
+        "Paired: both models on the same examinations of the set. Holm's family are "
+        "all these tests."
+    )
     return markup.table(header, rows, caption=caption) if rows else ""
 
 

@@ -81,7 +81,7 @@ def table(
     )
     above = f"<caption>{caption}</caption>" if caption else ""
     return (
-        f"<div class='scroll'><table>{above}<thead><tr>{head}</tr></thead>"
+        f"<div class='scroll' tabindex='0'><table>{above}<thead><tr>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table></div>"
     )
 
