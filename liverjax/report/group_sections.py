@@ -19,6 +19,7 @@ from liverjax.report.headlines import (
 from liverjax.report.markup import Section
 from liverjax.report.run import RunFolder
 from liverjax.report.simple_models import describe_baselines
+from liverjax.report.words import counted
 from liverjax.tasks import kinds
 from liverjax.tasks.question import Question
 
@@ -57,6 +58,7 @@ _GROUP_COLUMNS = {
         "hazard_ratio": "Hazard ratio",
     },
 }
+_GAIN = "_difference"
 
 
 def groups(run: RunFolder) -> Section:
@@ -186,48 +188,70 @@ def _model_names(metrics: Mapping[str, Any], sets: Sequence[str]) -> list[str]:
 
 
 def _model_table(metrics: Mapping[str, Any]) -> str:
-    """A row a paired difference, under the names of the other model and the set."""
-    rows: list[tuple[str, ...]] = []
+    """A row a paired difference and set, under the name of the other model."""
     sets = sorted(metrics["sets"], key=lambda name: name != metrics["set"])
-    both = [
-        (name, where, metrics["sets"][where]["models"][name])
-        for name in _model_names(metrics, sets)
-        for where in sets
-        if name in metrics["sets"][where]["models"]
-    ]
-    for name, where, block in both:
-        counts = "{matched} matched, {unmatched_here} only here, {unmatched_there} only"
-        counts = counts.format(**block["rows"]) + " there"
-        title = f"less {model_name(name)}, set {where} (rows: {counts})"
+    names = _model_names(metrics, sets)
+    rows: list[tuple[str, ...]] = []
+    tests = 0
+    for name in names:
+        blocks = {
+            where: metrics["sets"][where]["models"][name]
+            for where in sets
+            if name in metrics["sets"][where]["models"]
+        }
+        counts = [_row_counts(where, block["rows"]) for where, block in blocks.items()]
+        title = f"less {model_name(name)} (rows: {'; '.join(counts)})"
         rows.append((markup.text(title),))
-        keys = [key for key in block if key.endswith("_difference")]
-        for key in sorted(keys, key=_place_of_difference):
-            metric = block[key]
-            label = DIFFERENCE_LABELS.get(key.removesuffix("_difference"))
-            if label is None:
-                cut = key.removesuffix("_difference").partition("_from_")[2]
-                label = f"AUC, {cut} or later"
-            rows.append(
-                (
-                    f"{markup.text(label)}<small>{markup.text(metric['method'])}</small>",
-                    markup.estimate(metric, decimals=3),
-                    markup.p_value(metric["p"]),
-                    markup.p_value(metric.get("p_holm")),
-                    str(metric["n"]),
-                )
-            )
-    header = ("This model", "Difference (interval)", "p", "p, Holm", "n")
-    caption = (
-        "Paired: both models on the same examinations of the set. Holm's family are "
-        "all these tests."
-    )
+        keys = {k for block in blocks.values() for k in block if k.endswith(_GAIN)}
+        for key in sorted(keys, key=lambda key: (_place_of_difference(key), key)):
+            there = {w: block[key] for w, block in blocks.items() if key in block}
+            rows += _difference_rows(key, there)
+            tests += sum("p_holm" in metric for metric in there.values())
+    header = ("This model", "Set", "Difference (interval)", "p", "p, Holm", "n")
+    caption = "Paired: both models on the same examinations of the set."
+    if tests:
+        caption += f" Holm's family: {counted(tests, 'test')}, all of this table."
     return markup.table(header, rows, caption=caption) if rows else ""
+
+
+def _row_counts(where: str, rows: Mapping[str, int]) -> str:
+    return (
+        f"{where} {rows['matched']} matched, {rows['unmatched_here']} only here, "
+        f"{rows['unmatched_there']} only there"
+    )
+
+
+def _difference_rows(
+    key: str, by_set: Mapping[str, Mapping[str, Any]]
+) -> list[tuple[str, ...]]:
+    """A figure's difference in each set; the first row tells the method."""
+    label = DIFFERENCE_LABELS.get(key.removesuffix(_GAIN))
+    if label is None:
+        cut = key.removesuffix(_GAIN).partition("_from_")[2]
+        label = f"AUC, {cut} or later"
+    rows = []
+    told = ""
+    for where, metric in by_set.items():
+        method = metric["method"].partition("; p_holm is")[0]
+        small = "" if method == told else f"<small>{markup.text(method)}</small>"
+        told = method
+        rows.append(
+            (
+                f"{markup.text(label)}{small}",
+                markup.text(where),
+                markup.estimate(metric, decimals=3),
+                markup.p_value(metric["p"]),
+                markup.p_value(metric.get("p_holm")),
+                str(metric["n"]),
+            )
+        )
+    return rows
 
 
 def _place_of_difference(key: str) -> int:
     """Its place in the page's order; areas of single cuts stand first."""
     order = list(DIFFERENCE_LABELS)
-    name = key.removesuffix("_difference")
+    name = key.removesuffix(_GAIN)
     return order.index(name) if name in order else -1
 
 

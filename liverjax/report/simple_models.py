@@ -36,7 +36,7 @@ def describe_baselines(names: Sequence[str], *, columns: Collection[str]) -> str
         elif short in SCORES and short not in columns:
             words = f"the score computed from {', '.join(SCORES[short][1])}, not fitted"
         else:
-            words = "this column as it stands, not fitted"
+            words = "this column, with the sign that the call gave it, not fitted"
         shown = markup.text(short.replace("_", " "))
         found.append(f"<b>{shown}</b>: {markup.text(words)}.")
     if not found:

@@ -49,7 +49,8 @@ def _rows(found: Mapping[str, Any], *, events: bool) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for column, group in found.items():
         test = group["interaction"]
-        heading = f"{markup.code(column)}<small>{markup.text(test['method'])}</small>"
+        method = test["method"].partition("; p_holm is")[0]
+        heading = f"{markup.code(column)}<small>{markup.text(method)}</small>"
         ends = (markup.p_value(test["p"]), markup.p_value(test.get("p_holm")))
         counts = [str(test["n"])] + [""] * events
         rows.append((heading, "", *counts, *ends))

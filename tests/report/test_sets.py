@@ -80,8 +80,8 @@ def test_every_set_has_the_comparison_and_the_subgroups(judged):
     assert sets["external"]["subgroups"] == metrics["subgroups"]
     assert sets["train"]["models"]["other"]["auc_difference"]["n"] == 60
     assert sets["train"]["subgroups"]["sex"]["levels"]["f"]["n"] == 30
-    for name in ("train", "external"):
-        assert f"less other, set {name} (rows:" in page
+    assert "less other (rows: external 25 matched, 5 only here, 1 only there; " in page
+    assert page.count("<td>train</td>") == page.count("<td>external</td>") == 7
 
 
 def test_unmatched_rows_are_counted_within_the_set(judged):
