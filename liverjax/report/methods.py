@@ -22,7 +22,7 @@ def methods(run: RunFolder, *, task: Question, flow: Flow) -> Section:
         *_network(run.config, run),
         *_judged(run, task=task),
         *_statistics(run.metrics),
-        *_comparisons(run.metrics),
+        *how_compared(run.metrics),
         *_handling(run, flow=flow),
     ]
     paragraph = f"<p>{markup.text(' '.join(sentences))}</p>"
@@ -201,7 +201,8 @@ def _is_there(metrics: Mapping[str, Any], start: str) -> bool:
     )
 
 
-def _comparisons(metrics: Mapping[str, Any]) -> list[str]:
+def how_compared(metrics: Mapping[str, Any]) -> list[str]:
+    """Returns sentences on the tests of models, readers and subgroups."""
     found = []
     sets = metrics["sets"].values()
     clustered = SEVERAL_ROWS in metrics["notes"]

@@ -280,7 +280,7 @@ def _mean_of_slices(predictions: Predictions, *, task: Question) -> Predictions:
         if name == "target":
             unlike &= ~(np.isnan(column) & np.isnan(column[first][group]))
         if unlike.any():
-            subject = predictions.subject[unlike][0]
+            subject = predictions.subject[unlike].tolist()[0]
             raise InputError(
                 f"{predictions.file}: slices of subject {subject!r} have different "
                 f"values of {name}; --slices mean needs one a (subject, visit)"
