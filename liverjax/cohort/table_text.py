@@ -63,6 +63,8 @@ UNITS_OF = {
     "afp": ("ng_per_ml", "iu_per_ml"),
 }
 _MISSING_WORDS = ("na", "n/a", "nan", "none", "null", "-", "--", "?", ".", "missing")
+_FEW_LINES = 3  # that have one mistake and are told one by one
+_VALUES = re.compile(r"'[^']*'|\d+(\.\d+)?")
 _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}\b|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}\b")
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -192,6 +194,11 @@ def number(cell: str, *, decimal: str = ".") -> float:
             "a bound, not a number; write the number that your protocol puts in its "
             "place, or leave the cell empty"
         )
+    if cell.endswith("%"):
+        raise InputError(
+            "a number with a percent sign; write the number alone, and a probability "
+            "as a fraction of 1"
+        )
     other = "," if decimal == "." else "."
     if other in cell:
         if re.fullmatch(rf"[-+]?\d+{re.escape(other)}\d+", cell):
@@ -209,6 +216,33 @@ def number(cell: str, *, decimal: str = ".") -> float:
     if not math.isfinite(value):
         raise InputError("not a finite number")
     return value
+
+
+def is_missing_word(cell: str) -> bool:
+    """Returns whether a cell holds a word for a missing value, such as ``NA``."""
+    return cell.strip().lower() in _MISSING_WORDS
+
+
+def group_lines(said: Sequence[tuple[int, str, str]]) -> list[str]:
+    """Returns a sentence a line of a table, and one for many lines with one mistake.
+
+    Args:
+        said: Number of the line, whose it is (such as `` (subject 'a')``) and what is
+            wrong. Texts that differ in numbers or quoted cells alone are one mistake.
+    """
+    groups: dict[str, list[tuple[int, str, str]]] = {}
+    for line, whose, text in said:
+        groups.setdefault(_VALUES.sub("", text), []).append((line, whose, text))
+    found = []
+    for those in groups.values():
+        first = [f"line {line}{whose}: {text}" for line, whose, text in those]
+        if len(those) <= _FEW_LINES:
+            found += first
+            continue
+        more = ", ".join(str(line) for line, _, _ in those[1:_FEW_LINES])
+        rest = len(those) - _FEW_LINES
+        found.append(f"{first[0]}; likewise lines {more} and {rest} more")
+    return found
 
 
 def is_numeric_column(name: str) -> bool:
@@ -316,12 +350,14 @@ def _check_shape(
                 f"column {place + 1} has cells but no name; name it, or leave it out "
                 "(row numbers; of pandas by index=False)"
             )
-    for number_, cells in body:
+    unlike = []
+    for line, cells in body:
         # One cell too many is a comma too many, even where the last is empty.
         surplus = len(cells) > len(columns) or any(cells[width:])
         if len(cells) < width or surplus:
-            problems.append(
-                f"line {number_}: {len(cells)} cells under {len(columns)} columns; a "
-                "decimal comma or a comma in a text must stand in quotation marks"
+            text = (
+                f"{len(cells)} cells under {len(columns)} columns; a decimal comma or "
+                "a comma in a text must stand in quotation marks"
             )
-    raise_all(problems, title=f"{path}")
+            unlike.append((line, "", text))
+    raise_all([*problems, *group_lines(unlike)], title=f"{path}")

@@ -9,13 +9,16 @@ A table made elsewhere, or a finished run; neither needs jax.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import pathlib
+import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from liverjax import tasks
-from liverjax.cohort.files import read_json, sha256_file, write_bytes
-from liverjax.cohort.table_text import Dialect
+from liverjax.cohort.files import read_json, sha256_file, write_bytes, write_csv
+from liverjax.cohort.table_text import Dialect, read_table
 from liverjax.errors import InputError, run_command
 from liverjax.report import markup
 from liverjax.report.cutoff import question_of_others
@@ -34,23 +37,24 @@ from liverjax.report.tables import (
     VISITS,
     Predictions,
     read_predictions,
-    to_rows,
+    with_points,
     write_predictions,
 )
+from liverjax.tasks.kinds import BINARY
 from liverjax.tasks.question import Question
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Judges and reports; returns the exit status."""
-    given = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    given = _parser().parse_args(_join_baselines(words))
     if bool(given.run) == bool(given.predictions):
         raise InputError("give either --predictions FILE.csv --out DIR, or --run DIR")
     if given.predictions and not given.out:
         raise InputError("--out is missing: the folder for the report")
     folder = given.run or given.out
-    task, slices, subgroups = _question(given), given.slices, given.subgroups
-    given_as = None
-    readings = None
+    task, given_as, readings = _question(given), None, None
+    before: Mapping[str, Any] = {}
     if given.readings:
         readings = read_readings(given.readings, task=task, dialect=_dialect(given))
     if given.predictions:
@@ -58,25 +62,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given_as = given.predictions.name
     elif (folder / "metrics.json").exists():
         before = read_json(folder / "metrics.json")
-        slices = slices or before.get("slices")
         given_as = (before.get("input") or {}).get("file")
-        subgroups = subgroups or list(before.get("subgroups") or {}) or None
     if readings:
         write_readings(folder / READINGS, readings, task=task)
     metrics = judge_run(
         folder,
         task=task,
-        visits=given.visits,
-        slices=slices,
-        subgroups=subgroups,
+        visits=given.visits or before.get("visits"),
+        slices=given.slices or before.get("slices"),
+        subgroups=given.subgroups or list(before.get("subgroups") or {}) or None,
         ceiling=given.ceiling,
         given_as=given_as,
+        headline=given.set or before.get("headline"),
     )
     page = write_report(folder, task=task)
     print(_summary(metrics))
     print(RESEARCH_ONLY)
     print(f"report: {page}")
     return 0
+
+
+def _join_baselines(words: Sequence[str]) -> list[str]:
+    """The words with those after --baselines as one.
+
+    A minus before a column's name would make argparse take it for an option, and a
+    blank after a comma for a word too many.
+    """
+    joined: list[str] = []
+    names: list[str] | None = None
+    for word in words:
+        if names is not None and not word.startswith("--"):
+            names.append(word)
+            joined[-1] = f"--baselines={','.join(names)}"
+        else:
+            names = [] if word == "--baselines" else None
+            joined.append(word)
+    if "--baselines" in joined:
+        raise InputError(
+            "--baselines: names of scores or columns are missing, such as "
+            "--baselines fib4,-platelets_10e9_per_l"
+        )
+    return joined
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -100,16 +126,16 @@ def _parser() -> argparse.ArgumentParser:
         "one set and uses it on all",
     )
     add("--out", type=pathlib.Path, help="folder for report, figures and metrics")
+    add("--set", help="the set that stands first (train with folds, else the first)")
     add("--visits", choices=VISITS, help="which examinations of a patient are kept")
     add("--slices", choices=SLICES, help="the table's rows are slices: how to judge")
     add("--subgroups", nargs="+", help="columns, or cuts like 'age_years>=60'")
     add(
         "--baselines",
-        type=lambda words: words.split(","),
+        type=lambda words: [word for word in re.split("[, ]+", words) if word],
         default=[],
         help="scores (fib4, apri, albi) or columns as simple models: "
-        "fib4,-platelets_10e9_per_l (minus: lower is sicker); write --baselines=... "
-        "when the first has a minus",
+        "fib4,-platelets_10e9_per_l (minus: lower is sicker)",
     )
     add("--ceiling", type=pathlib.Path, help="phantom.json of a synthetic cohort")
     add("--delimiter", default=",", help="between cells; 'tab' for a tab")
@@ -127,10 +153,14 @@ def _question(given: argparse.Namespace) -> Question:
     return question_of_table(
         given.predictions,
         name=given.task,
-        classes=given.classes.split(",") if given.classes else None,
+        classes=_names(given.classes),
         cutoff=given.cutoff,
         dialect=_dialect(given),
     )
+
+
+def _names(text: str | None) -> list[str] | None:
+    return [name.strip() for name in text.split(",")] if text else None
 
 
 def _dialect(given: argparse.Namespace) -> Dialect:
@@ -202,15 +232,20 @@ def _bring(
         )
     if dialect == Dialect():
         write_bytes(target, source.read_bytes())
-    elif slices:
-        raise InputError("--slices needs tables with comma, point and UTF-8")
-    else:
-        write_predictions(target, to_rows(read, task=task), task=task)
-    return read
+        return read
+    table = read_table(source, dialect=dialect)
+    write_csv(target, with_points(table, dialect=dialect), columns=table.columns)
+    again = read_predictions(target, task=task, slices=slices)
+    return dataclasses.replace(again, file=read.file)
 
 
 def _summary(metrics: Mapping[str, Any]) -> str:
+    others = [name for name in metrics["sets"] if name != metrics["set"]]
     lines = [f"set {metrics['set']}"]
+    if others:
+        lines[0] += f" (--set puts another first: {', '.join(others)})"
+    if metrics["kind"] == BINARY:
+        lines.append(f"positive: {metrics['options']['classes'][1]}")
     for name in HEADLINES[metrics["kind"]]:
         metric = metrics.get(name)
         if metric and not markup.is_absent(metric["estimate"]):

@@ -10,6 +10,7 @@ from liverjax.report.flow import Flow
 from liverjax.report.run import RunFolder
 from liverjax.report.simple_models import as_good_as
 from liverjax.report.tables import examination_name
+from liverjax.report.words import counted
 
 _FULL_WIDTH = 64
 
@@ -44,6 +45,11 @@ def _of_design(run: RunFolder) -> list[str]:
     sets = list(run.metrics["sets"])
     outside = [name for name in sets if "external" in name]
     found = []
+    if run.held_out and not run.folds:
+        found.append(
+            f"That each row of {run.metrics['set']} was held out when its model was "
+            "fitted is what the table's column fold states; nothing here can show it."
+        )
     if not outside:
         only = "cross-validated in one cohort" if sets == [TRAIN] else ", ".join(sets)
         found.append(
@@ -149,7 +155,7 @@ def _of_flow(run: RunFolder, flow: Flow) -> list[str]:
     if flow.missing:
         found.append(
             f"Prepared but without a prediction: {_names(flow.missing)} of "
-            f"{len(run.examinations)} examinations."
+            f"{counted(len(run.examinations), 'examination')}."
         )
     for status in ("failed", "excluded", "warning"):
         names = [
@@ -158,7 +164,8 @@ def _of_flow(run: RunFolder, flow: Flow) -> list[str]:
         if names:
             found.append(
                 f"Status “{status}” after preparation: {_names(names)} of "
-                f"{len(run.status)} examinations; the reasons stand under Preparation."
+                f"{counted(len(run.status), 'examination')}; the reasons stand under "
+                "Preparation."
             )
     return found
 

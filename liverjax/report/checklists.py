@@ -19,6 +19,8 @@ from liverjax.report import markup
 from liverjax.report.flow import Flow
 from liverjax.report.markup import Section
 from liverjax.report.run import RunFolder
+from liverjax.report.words import counted
+from liverjax.tasks.kinds import SURVIVAL
 
 AUTHORS = "for the authors to write"
 
@@ -161,12 +163,14 @@ def answers(run: RunFolder, *, flow: Flow) -> dict[str, str]:
     )
     found = {
         "sets": f"Examinations by set: {markup.text(sets)}.",
-        "missing": f"{rows['without_target']} examinations without a reference value "
-        "were predicted but not judged; no value was imputed.",
+        "missing": "Predicted but not judged: "
+        f"{counted(rows['without_target'], 'examination')} without a reference value; "
+        "no value was imputed.",
         "measures": _see("methods", "Methods, as run"),
         "flow": f"{len(flow.steps)} steps: {_see('cohort', 'Cohort')}",
         "table_one": f"Table 1: {_see('cohort', 'Cohort')}",
-        "counts": f"{rows['judged']} judged examinations; n stands at every number.",
+        "counts": f"{counted(rows['judged'], 'judged examination')}; n stands at every "
+        "number.",
         "results": _see("results", "Results"),
         "cautions": "Limits that the files show: "
         + _see("cautions", "Read this first"),
@@ -201,7 +205,9 @@ def answers(run: RunFolder, *, flow: Flow) -> dict[str, str]:
         found["ensembling"] = (
             f"Up to {run.predictions.members.max()} predictions were averaged."
         )
-    return found | {"failures": _see("worst", "The worst cases")}
+    if metrics["kind"] != SURVIVAL:
+        found["failures"] = _see("worst", "The worst cases")
+    return found
 
 
 def _see(anchor: str, title: str) -> str:

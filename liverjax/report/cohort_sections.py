@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.image
 import numpy as np
+from jaxtyping import Float, Int
 
 from liverjax.cohort.files import Row
 from liverjax.cohort.schema import STATUS_COLUMNS
@@ -19,6 +20,7 @@ from liverjax.report.markup import Section
 from liverjax.report.run import RunFolder
 from liverjax.report.table_one import column_numbers, table_one
 from liverjax.report.tables import Predictions, examination_name
+from liverjax.report.words import counted
 from liverjax.tasks.question import Question
 
 WORST = 10
@@ -85,7 +87,9 @@ def preparation(run: RunFolder) -> Section:
         "preparation",
         "Preparation and registration",
         markup.beside(picture, markup.table(header, rows) if rows else ""),
-        markup.details(f"{len(findings)} examinations with findings, by name", named)
+        markup.details(
+            f"{counted(len(findings), 'examination')} with findings, by name", named
+        )
         if findings
         else "",
         source="status.csv",
@@ -96,26 +100,22 @@ def worst_cases(run: RunFolder, *, task: Question) -> Section:
     """Returns the ten examinations furthest from their truth, with their pictures."""
     rows = run.predictions
     rows = rows.take((rows.set == run.metrics["set"]) & np.isfinite(rows.target))
-    ideal = ideal_score(rows, task=task)
+    if not task.classes and not rows.on_scale:
+        return markup.section(
+            "worst",
+            "The worst cases",
+            "<p>Not listed: a risk has no distance from a time.</p>",
+        )
     true_class = np.asarray(task.true_class(rows.target), int)
-    if ideal is not None:
-        error = rows.score - ideal
-        unit = "score less truth"
-    elif np.all(rows.predicted_class >= 0):
-        error = (rows.predicted_class - true_class).astype(float)
-        unit = "classes off"
-    else:
-        return Section("worst", "", "")
-    order = np.lexsort((rows.subject, -np.abs(error)))[:WORST]
+    columns, order = _furthest(rows, true_class, task=task)
     status = {(row["subject"], row["visit"]): row for row in run.status}
     cards = "".join(
         _case(
             rows.take(order[i : i + 1]),
             place=i + 1,
-            error=float(error[order[i]]),
+            distances=[(name, cells[order[i]]) for name, cells in columns.items()],
             true_class=task.classes[true_class[order[i]]] if task.classes else "",
             task=task,
-            unit=unit,
             status=status,
             pictures=run.pictures,
         )
@@ -127,6 +127,53 @@ def worst_cases(run: RunFolder, *, task: Question) -> Section:
         f"<div class='cases'>{cards}</div>",
         source="predictions.csv, status.csv, and the cohort's qc/ pictures",
     )
+
+
+def misordered(
+    score: Float[np.ndarray, " n"], *, true_class: Int[np.ndarray, " n"]
+) -> Float[np.ndarray, " n"]:
+    """Returns the share of the other classes' rows that each row is ranked wrongly to.
+
+    A sick row below a healthy one is wrong, a tie half so; 0 where there is one class.
+    """
+    wrong, others = np.zeros(len(score)), np.zeros(len(score))
+    for level in np.unique(true_class):
+        of = true_class == level
+        ranked = np.sort(score[of])
+        below = np.searchsorted(ranked, score) / 2
+        below += np.searchsorted(ranked, score, side="right") / 2
+        sicker, milder = true_class > level, true_class < level
+        wrong[sicker] += len(ranked) - below[sicker]
+        wrong[milder] += below[milder]
+        others[~of] += len(ranked)
+    return np.divide(wrong, others, out=np.zeros(len(score)), where=others > 0)
+
+
+def _furthest(
+    rows: Predictions, true_class: np.ndarray, *, task: Question
+) -> tuple[dict[str, list[str]], np.ndarray]:
+    """Cells that tell each row's distance, and the rows from the furthest on."""
+    ideal = ideal_score(rows, task=task)
+    if ideal is not None:
+        error = rows.score - ideal
+        order = np.lexsort((rows.subject, -np.abs(error)))
+        return {"Score less truth": [_signed(e, decimals=2) for e in error]}, (
+            order[:WORST]
+        )
+    # Such scores only rank: how many of other classes stand on the wrong side?
+    share = misordered(rows.score, true_class=true_class)
+    keys = [rows.subject, -share]
+    columns = {}
+    if np.all(rows.predicted_class >= 0):
+        off = rows.predicted_class - true_class
+        keys.append(-np.abs(off))
+        columns["Classes off"] = [_signed(float(o), decimals=0) for o in off]
+    columns["Ranked wrongly to"] = [f"{s:.0%} of the other classes" for s in share]
+    return columns, np.lexsort(keys)[:WORST]
+
+
+def _signed(value: float, *, decimals: int) -> str:
+    return f"{value:+.{decimals}f}".replace("-", "−")
 
 
 def read_picture(path: pathlib.Path) -> bytes:
@@ -152,10 +199,9 @@ def _case(
     row: Predictions,
     *,
     place: int,
-    error: float,
+    distances: Sequence[tuple[str, str]],
     true_class: str,
     task: Question,
-    unit: str,
     status: Mapping[tuple[str, str], Row],
     pictures: pathlib.Path,
 ) -> str:
@@ -166,7 +212,7 @@ def _case(
     pairs = [
         ("Truth", _truth(float(row.target[0]), true_class)),
         ("Prediction", f"{row.score[0]:.2f}{predicted}"),
-        (unit.capitalize(), f"{error:+.2f}".replace("-", "−")),
+        *distances,
         ("Site", row.site[0]),
         ("Fold", row.fold[0]),
         ("Preparation", found.get("status", "")),

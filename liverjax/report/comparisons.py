@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from liverjax.report.judged import CLUSTERED, Block, Judged
 from liverjax.report.measure_block import resampled_c
 from liverjax.report.stage_block import cut_score, cut_suffix
+from liverjax.report.words import counted
 from liverjax.stats import (
     multiplicity,
     ordinal,
@@ -37,23 +38,27 @@ def differences(ours: Judged, theirs: Judged) -> Block:
     return found
 
 
-def correct(models: Mapping[str, dict[str, Any]]) -> None:
+def correct(blocks: Sequence[dict[str, Any]]) -> None:
     """Adds ``p_holm`` to every paired test of a report, in place.
 
-    The family are all the differences with a p, of all models together.
+    The family are all the differences with a p, of all models and sets together.
+
+    Args:
+        blocks: A model's figures in a set.
     """
     tests = [
         metric
-        for block in models.values()
+        for block in blocks
         for name, metric in block.items()
         if name.endswith("_difference") and not np.isnan(metric["p"])
     ]
     if not tests:
         return
     adjusted = multiplicity.adjust(np.array([test["p"] for test in tests]))
+    family = f"Holm's over {counted(len(tests), 'paired test')} of all models and sets"
     for test, p in zip(tests, adjusted.tolist(), strict=True):
         test["p_holm"] = p
-        test["method"] += f"; p_holm is Holm's over {len(tests)} tests"
+        test["method"] += f"; p_holm is {family}"
 
 
 def _area(ours: Judged, theirs: Judged) -> Block:
@@ -160,15 +165,6 @@ def _tau(ours: Judged, theirs: Judged) -> Block:
     return {"kendall_tau_difference": _bootstrapped(first - second, draws, ours)}
 
 
-def _accuracy(ours: Judged, theirs: Judged) -> Block:
-    if ours.predicted_class is None or theirs.predicted_class is None:
-        return {}
-    right = [(m.predicted_class == m.true_class) * 1.0 for m in (ours, theirs)]
-    draws = [weighted_mean(r, weight=ours.weight) for r in right]
-    gain = float((right[0] - right[1]).mean())
-    return {"accuracy_difference": _bootstrapped(gain, draws, ours)}
-
-
 def _errors(ours: Judged, theirs: Judged) -> Block:
     if ours.ideal is None or theirs.ideal is None:
         return {}
@@ -201,12 +197,15 @@ def _c(rows: Judged) -> float:
 
 def _bootstrapped(gain: float, draws: list[np.ndarray], rows: Judged) -> Estimate:
     low, high = percentile_interval(draws[0] - draws[1])
-    words = f"difference on the same rows, {len(draws[0]):,} paired bootstraps"
+    words = (
+        f"difference on the same rows, {len(draws[0]):,} paired bootstraps; an "
+        "interval alone, without a test"
+    )
     return Estimate(gain, low, high, method=words, n=len(rows.target))
 
 
 _FAMILIES: Mapping[str, tuple[Callable[[Judged, Judged], Block], ...]] = {
-    kinds.POINTS: (_tau, _accuracy),
+    kinds.POINTS: (_tau, _right_answers),
     kinds.BINARY: (_area, _calls, _right_answers, _brier),
     kinds.STAGES: (_areas_of_cuts, _obuchowski, _tau, _right_answers),
     kinds.NUMBER: (_errors, _tau),

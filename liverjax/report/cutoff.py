@@ -74,8 +74,9 @@ def cutoff_sentence(chosen: Cutoffs) -> str:
     """Returns how the cut-off came about, and where it flatters."""
     return (
         f"The cut-off {chosen['threshold']:.4g} has the largest Youden index in the "
-        f"set “{chosen['set']}” (n = {chosen['n']}): figures of calls in that set "
-        "itself are optimistic; the other sets had no part in it."
+        f"set “{chosen['set']}” (n = {chosen['n']}), of several such the lowest, "
+        "halfway between neighbouring scores: figures of calls in that set itself are "
+        "optimistic; the other sets had no part in it."
     )
 
 

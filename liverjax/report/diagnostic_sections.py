@@ -74,13 +74,15 @@ def cut_table(metrics: Mapping[str, Any], *, task: Question) -> str:
 
 
 def _others(run: RunFolder, task: Question) -> dict[str, Judged]:
-    """The compared models' rows, where they answer every row of the headline's set."""
+    """The compared models' rows of the headline's set, of four models at most."""
     own = run.predictions
     own = own.take((own.set == run.metrics["set"]) & np.isfinite(own.target))
     found = {}
     for name, other in run.models.items():
         if len(found) == 4:
             break
+        if name not in run.metrics["models"]:  # it has rows of other sets alone
+            continue
         ours, theirs = matching_rows(own, other)
         answers = other.take(theirs).answering(own.take(ours))
         found[name] = judged_rows(answers, task=task, seed=run.metrics["seed"])

@@ -189,15 +189,14 @@ def forest(
     """
     figure, axes = new_axes(0.9 + 0.36 * len(rows) + 0.2 * len(lines))
     places = np.arange(len(rows))[::-1]
-    lowest = np.nanmin([0.0, *(row.low for row in rows), *(r.estimate for r in rows)])
+    ends = [*(row.low for row in rows), *(row.estimate for row in rows)]
+    lowest = np.nanmin([0.0, *ends])
     for place, row in zip(places, rows, strict=True):
         axes.plot([row.low, row.high], [place, place], color=BLUE, linewidth=1.6)
         axes.plot(row.estimate, place, "o", color=BLUE, markersize=5)
     styles = [(0, (4, 3)), (0, (1, 2)), "solid"]
     for (name, value), style in zip(lines.items(), styles, strict=False):
         axes.axvline(value, color=RED, linestyle=style, linewidth=1.0, label=name)
-    if lowest < 0:
-        axes.axvline(0, color="0.6", linewidth=0.8, zorder=0)
     axes.set_xlim(min(0.0, lowest * 1.05), 1.0)
     axes.set_yticks(places, [f"{row.label}\nn = {row.n}" for row in rows])
     axes.set_ylim(-0.7, len(rows) - 0.3)

@@ -11,6 +11,7 @@ import numpy as np
 
 from liverjax.cohort.files import Row
 from liverjax.report.run import RunFolder
+from liverjax.report.words import counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +104,7 @@ def _manifest(status: Sequence[Row]) -> FlowStep:
             lost[f"{row['status']}: {codes.replace(';', ', ')}"] += 1
     subjects = len({row["subject"] for row in status})
     return FlowStep(
-        f"Examinations in the manifest ({subjects} patients)",
+        f"Examinations in the manifest ({counted(subjects, 'patient')})",
         len(status),
         tuple(sorted(lost.items())),
         "status.csv",

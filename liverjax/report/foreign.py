@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import pathlib
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from liverjax import tasks
 from liverjax.cohort.files import read_json
-from liverjax.cohort.table_text import Dialect, number, read_table
+from liverjax.cohort.table_text import (
+    Dialect,
+    is_missing_word,
+    near_names,
+    number,
+    read_table,
+)
 from liverjax.errors import InputError
 from liverjax.report.tables import Predictions
+from liverjax.report.words import counted
 from liverjax.tabular import scores
 from liverjax.tabular.units import ImplausibleValueError
 from liverjax.tasks.question import Question
 
 BASELINE = "baseline_"
+_FIBROSIS = ("F0", "F1", "F2", "F3", "F4")
 # Scores that a table with these columns allows.
 SCORES: Mapping[str, tuple[Callable[..., np.ndarray], tuple[str, ...]]] = {
     "fib4": (
@@ -111,9 +120,14 @@ def baseline_rows(predictions: Predictions, *, column: str) -> list[dict[str, ob
         values = _score(predictions, name)
     else:
         known = ", ".join(predictions.extra) or "no further column"
+        near = near_names(name, (*predictions.extra, *SCORES))
         raise InputError(
-            f"--baselines {column}: {predictions.file} has no column {name!r}; it has "
-            f"{known}; scores that are computed: {', '.join(SCORES)}"
+            f"--baselines {column}: {predictions.file} has no column {name!r}{near}; "
+            f"it has {known}; scores that are computed: {', '.join(SCORES)}"
+        )
+    if not np.isfinite(values).any():
+        raise InputError(
+            f"--baselines {column}: no row of {predictions.file} has a value"
         )
     event = predictions.extra.get("event")
     return [
@@ -173,18 +187,40 @@ def _classes(
     if name == "binary" and len(named) == 1:
         return ("0", "1") if named == ["1"] else (f"no {named[0]}", named[0])
     if named:
+        if name == "binary" and len(named) > 2:
+            raise InputError(
+                f"{path}: --task binary has two classes, and there are {len(named)} "
+                f"prob_ columns ({', '.join(named)}): choose --task stages, or keep "
+                "the probability of the positive class alone"
+            )
         return named
     if "target" not in table.columns:
         return ("0", "1") if name == "binary" else ("0", "1", "2")  # told with the rest
     cells = {row.cells["target"] for row in table.rows} - {""}
-    values = _whole_numbers(cells)
+    missing = {cell for cell in cells if is_missing_word(cell)}
+    values = _whole_numbers(cells - missing)
+    if values is None:
+        missing = {cell for cell in missing if cell.lower() != "none"}  # a usual class
+    if missing:
+        raise InputError(
+            f"{path}: targets hold {_some(missing)}: where the truth is unknown leave "
+            "the cell empty (predicted, not judged); if it is a class, name the "
+            "classes with --classes"
+        )
     if values is None:
         raise InputError(
-            f"{path}: targets are {_some(cells)}: name the classes in order, the "
-            f"negative or mildest first: --classes {_example(cells, name=name)}"
+            f"{path}: targets are {_some(cells)}: {_how_to_name(cells, name=name)}"
         )
     if name == "binary":
-        return ("0", "1") if set(values) <= {0, 1} else [str(v) for v in values]
+        if set(values) <= {0, 1}:
+            return ("0", "1")
+        if len(values) != 2:
+            raise InputError(
+                f"{path}: --task binary has two classes, and the targets have "
+                f"{counted(len(values), 'value')} ({_some(cells)}): write 0 and 1, or "
+                "choose --task stages or number"
+            )
+        return [str(v) for v in values]
     low, high = min(values, default=0), max(values, default=0)
     if high - low < 2:
         raise InputError(
@@ -199,19 +235,41 @@ def _whole_numbers(cells: set[str]) -> list[int] | None:
         values = [float(cell) for cell in cells]
     except ValueError:
         return None
-    if any(value != int(value) for value in values):
+    if not all(value.is_integer() for value in values):
         return None
     return sorted({int(value) for value in values})
 
 
-def _example(cells: set[str], *, name: str) -> str:
-    """Names to type: the table's own two, in either order, or usual ones."""
-    if name != "binary":
-        return "F0,F1,F2,F3,F4"
-    if len(cells) != 2 or any("," in cell or " " in cell for cell in cells):
-        return "none,cirrhosis"
-    one, two = sorted(cells)
-    return f"{one},{two} or {two},{one}"
+def _how_to_name(cells: set[str], *, name: str) -> str:
+    """The option that names the table's own classes, ready to be copied."""
+    if any("," in cell for cell in cells):
+        return "a class must not have a comma in its name; rename it in the table"
+    number, names = counted(len(cells), "name"), sorted(cells)
+    if name == "binary" and len(cells) != 2:
+        return (
+            f"--task binary expects two names, and there are {number}; write 0 and 1, "
+            "or choose --task stages"
+        )
+    order = "the negative or mildest first"
+    if name == "binary":
+        one, two = (_option(pair) for pair in (names, names[::-1]))
+        return f"name the classes in order, {order}: {one} or {two}"
+    if cells <= set(_FIBROSIS):
+        return f"name the classes in order, {order}: {_option(_FIBROSIS)}"
+    if len(cells) < 3:
+        return (
+            f"three or more stages are expected, and there are {number}; name all in "
+            f"order with --classes, {order}, also those that do not occur, or choose "
+            "--task binary"
+        )
+    return (
+        f"name the classes in order, {order} (here they stand by the alphabet): "
+        f"{_option(names)}"
+    )
+
+
+def _option(names: Sequence[str]) -> str:
+    return f"--classes {shlex.quote(','.join(names))}"
 
 
 def _some(cells: set[str]) -> str:

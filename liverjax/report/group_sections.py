@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,16 @@ import numpy as np
 from liverjax.report import figures, markup
 from liverjax.report.diagnostic_sections import model_name
 from liverjax.report.figures import Interval
-from liverjax.report.headlines import DIFFERENCE_LABELS, FOREST_LABELS, FORESTS
+from liverjax.report.headlines import (
+    DIFFERENCE_LABELS,
+    FOREST_LABELS,
+    FORESTS,
+    chance_line,
+)
 from liverjax.report.markup import Section
 from liverjax.report.run import RunFolder
 from liverjax.report.simple_models import describe_baselines
+from liverjax.report.words import counted
 from liverjax.tasks import kinds
 from liverjax.tasks.question import Question
 
@@ -52,6 +58,7 @@ _GROUP_COLUMNS = {
         "hazard_ratio": "Hazard ratio",
     },
 }
+_GAIN = "_difference"
 
 
 def groups(run: RunFolder) -> Section:
@@ -63,7 +70,13 @@ def groups(run: RunFolder) -> Section:
     blocks |= {
         f"model {model_name(name)}": block for name, block in metrics["models"].items()
     }
-    if len(blocks) < 2:
+    # Beyond the headline's set other models stand in the tables alone.
+    in_table = blocks | {
+        f"model {model_name(name)}, set {where}": block
+        for where in headline_first[1:]
+        for name, block in metrics["sets"][where]["models"].items()
+    }
+    if len(in_table) < 2:
         return Section("groups", "", "")
     kind = metrics["kind"]
     columns = _GROUP_COLUMNS[kind]
@@ -81,15 +94,17 @@ def groups(run: RunFolder) -> Section:
             *(_group_cell(block, column) for column in columns),
             str(block.get(main, {}).get("n", markup.NONE)),
         )
-        for name, block in blocks.items()
+        for name, block in in_table.items()
     ]
     return markup.section(
         "groups",
         "Sets, sites and other models",
         panels,
         markup.table(header, rows),
-        _model_table(metrics["models"]),
-        describe_baselines(list(metrics["models"]), columns=run.predictions.extra),
+        _model_table(metrics),
+        describe_baselines(
+            _model_names(metrics, headline_first), columns=run.predictions.extra
+        ),
         source="metrics.json (sets, sites, models)",
     )
 
@@ -113,8 +128,8 @@ def folds(run: RunFolder, *, task: Question) -> Section:
             svg,
             kind="svg+xml",
             alt="Kendall's tau and accuracy of each fold",
-            caption="Each fold's held-out subjects, predicted by networks that never "
-            "saw them. figures/folds.svg",
+            caption=f"Each fold by itself: {markup.text(run.held_out)}. "
+            "figures/folds.svg",
         )
     return markup.section(
         "split",
@@ -136,7 +151,7 @@ def _forest(run: RunFolder, blocks: Mapping[str, Any], *, name: str, label: str)
     ]
     if not rows:
         return ""
-    lines = {}
+    lines = chance_line(name)
     if f"{name}_ceiling" in run.metrics:
         lines["ceiling of the synthetic cohort"] = run.metrics[f"{name}_ceiling"][
             "estimate"
@@ -167,38 +182,76 @@ def _group_cell(block: Mapping[str, Any], name: str) -> str:
     return cell
 
 
-def _model_table(models: Mapping[str, Any]) -> str:
-    """A row a paired difference, under the name of the other model."""
+def _model_names(metrics: Mapping[str, Any], sets: Sequence[str]) -> list[str]:
+    """Names of the compared models, those of the first sets first."""
+    return list(dict.fromkeys(n for s in sets for n in metrics["sets"][s]["models"]))
+
+
+def _model_table(metrics: Mapping[str, Any]) -> str:
+    """A row a paired difference and set, under the name of the other model."""
+    sets = sorted(metrics["sets"], key=lambda name: name != metrics["set"])
+    names = _model_names(metrics, sets)
     rows: list[tuple[str, ...]] = []
-    for name, block in models.items():
-        counts = "{matched} matched, {unmatched_here} only here, {unmatched_there} only"
-        counts = counts.format(**block["rows"]) + " there"
-        rows.append((f"less {markup.text(model_name(name))} (rows: {counts})",))
-        keys = [key for key in block if key.endswith("_difference")]
-        for key in sorted(keys, key=_place_of_difference):
-            metric = block[key]
-            label = DIFFERENCE_LABELS.get(key.removesuffix("_difference"))
-            if label is None:
-                cut = key.removesuffix("_difference").partition("_from_")[2]
-                label = f"AUC, {cut} or later"
-            rows.append(
-                (
-                    f"{markup.text(label)}<small>{markup.text(metric['method'])}</small>",
-                    markup.estimate(metric, decimals=3),
-                    markup.p_value(metric["p"]),
-                    markup.p_value(metric.get("p_holm")),
-                    str(metric["n"]),
-                )
-            )
-    header = ("This model", "Difference (interval)", "p", "p, Holm", "n")
-    caption = "Paired: both models on the same examinations."
+    tests = 0
+    for name in names:
+        blocks = {
+            where: metrics["sets"][where]["models"][name]
+            for where in sets
+            if name in metrics["sets"][where]["models"]
+        }
+        counts = [_row_counts(where, block["rows"]) for where, block in blocks.items()]
+        title = f"less {model_name(name)} (rows: {'; '.join(counts)})"
+        rows.append((markup.text(title),))
+        keys = {k for block in blocks.values() for k in block if k.endswith(_GAIN)}
+        for key in sorted(keys, key=lambda key: (_place_of_difference(key), key)):
+            there = {w: block[key] for w, block in blocks.items() if key in block}
+            rows += _difference_rows(key, there)
+            tests += sum("p_holm" in metric for metric in there.values())
+    header = ("This model", "Set", "Difference (interval)", "p", "p, Holm", "n")
+    caption = "Paired: both models on the same examinations of the set."
+    if tests:
+        caption += f" Holm's family: {counted(tests, 'test')}, all of this table."
     return markup.table(header, rows, caption=caption) if rows else ""
+
+
+def _row_counts(where: str, rows: Mapping[str, int]) -> str:
+    return (
+        f"{where} {rows['matched']} matched, {rows['unmatched_here']} only here, "
+        f"{rows['unmatched_there']} only there"
+    )
+
+
+def _difference_rows(
+    key: str, by_set: Mapping[str, Mapping[str, Any]]
+) -> list[tuple[str, ...]]:
+    """A figure's difference in each set; the first row tells the method."""
+    label = DIFFERENCE_LABELS.get(key.removesuffix(_GAIN))
+    if label is None:
+        cut = key.removesuffix(_GAIN).partition("_from_")[2]
+        label = f"AUC, {cut} or later"
+    rows = []
+    told = ""
+    for where, metric in by_set.items():
+        method = metric["method"].partition("; p_holm is")[0]
+        small = "" if method == told else f"<small>{markup.text(method)}</small>"
+        told = method
+        rows.append(
+            (
+                f"{markup.text(label)}{small}",
+                markup.text(where),
+                markup.estimate(metric, decimals=3),
+                markup.p_value(metric["p"]),
+                markup.p_value(metric.get("p_holm")),
+                str(metric["n"]),
+            )
+        )
+    return rows
 
 
 def _place_of_difference(key: str) -> int:
     """Its place in the page's order; areas of single cuts stand first."""
     order = list(DIFFERENCE_LABELS)
-    name = key.removesuffix("_difference")
+    name = key.removesuffix(_GAIN)
     return order.index(name) if name in order else -1
 
 

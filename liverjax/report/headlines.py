@@ -14,6 +14,22 @@ HEADLINES: Mapping[str, tuple[str, ...]] = {
     kinds.NUMBER: ("mean_absolute_error", "bias", "icc_agreement"),
     kinds.SURVIVAL: ("harrell_c", "hazard_ratio", "log_rank"),
 }
+# What tells whether a score ranks at all.
+RANKED: Mapping[str, str] = {
+    kinds.POINTS: "kendall_tau",
+    kinds.BINARY: "auc",
+    kinds.STAGES: "kendall_tau",
+    kinds.NUMBER: "kendall_tau",
+    kinds.SURVIVAL: "harrell_c",
+}
+# Figures that have one value by chance.
+CHANCE = {
+    "kendall_tau": 0.0,
+    "lin_concordance": 0.0,
+    "auc": 0.5,
+    "obuchowski_index": 0.5,
+    "harrell_c": 0.5,
+}
 # Forest plots of sets, sites and models.
 FORESTS: Mapping[str, tuple[str, ...]] = {
     kinds.POINTS: ("kendall_tau", "accuracy"),
@@ -40,3 +56,10 @@ DIFFERENCE_LABELS = {
     **FOREST_LABELS,
     "brier": "Brier score",
 }
+
+
+def chance_line(name: str) -> dict[str, float]:
+    """Returns the line of a forest plot where a figure says nothing, by its label."""
+    if name not in CHANCE:
+        return {}
+    return {f"{CHANCE[name]:g}: no better than chance": CHANCE[name]}

@@ -22,6 +22,8 @@ from liverjax.report.cautions import collect_cautions
 from liverjax.report.flow import count_flow
 from liverjax.report.markup import Section
 from liverjax.report.run import RunFolder, read_run
+from liverjax.report.words import counted
+from liverjax.tasks.kinds import BINARY
 from liverjax.tasks.question import Question
 
 RESEARCH_ONLY = "Research use only, not a medical device."
@@ -60,21 +62,22 @@ def write_report(run_dir: pathlib.Path, *, task: Question) -> pathlib.Path:
     lists = checklists.checklists(run, flow=flow, parts_there=sections)
     sections.insert(-3, lists)
     path = run_dir / "report.html"
-    write_bytes(path, _page(run, sections).encode())
+    write_bytes(path, _page(run, sections, task=task).encode())
     return path
 
 
-def _page(run: RunFolder, sections: Sequence[Section]) -> str:
+def _page(run: RunFolder, sections: Sequence[Section], *, task: Question) -> str:
     title = run.config.get("study") or f"Judgement of {run.metrics['input']['file']}"
     rows = run.metrics["input"]
     subtitle = (
-        f"{rows['judged']} judged examinations of {rows['subjects']} patients. The "
-        f"headline is the set {run.metrics['set']}"
+        f"{counted(rows['judged'], 'judged examination')} of "
+        f"{counted(rows['judged_subjects'], 'patient')}. The headline is the set "
+        f"{run.metrics['set']}"
     )
-    if run.per_fold:
-        subtitle += (
-            ": every examination predicted by a network that never saw the patient"
-        )
+    if run.held_out:
+        subtitle += f": {run.held_out}"
+    if run.metrics["kind"] == BINARY:
+        subtitle += f". Positive: {task.classes[1]}"
     there = [section for section in sections if section.html]
     links = "".join(f"<a href='#{s.anchor}'>{markup.text(s.title)}</a>" for s in there)
     style = importlib.resources.files("liverjax.report").joinpath("report.css")

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from liverjax.report.table_checks import UNKNOWN_CLASS
+from liverjax.report.answers import UNKNOWN_CLASS
 from liverjax.report.tables import Predictions
 from liverjax.stats import classification
 from liverjax.stats.estimate import Estimate

@@ -11,42 +11,24 @@ import numpy as np
 
 from liverjax.cohort.files import write_json
 from liverjax.cohort.schema import TRAIN
-from liverjax.errors import InputError, raise_all
+from liverjax.errors import InputError
 from liverjax.report.block import block
 from liverjax.report.comparisons import correct, differences
-from liverjax.report.cutoff import Cutoffs, choose_cutoffs, cutoff_sentence
-from liverjax.report.judged import Block, Judged, judged_rows
+from liverjax.report.cutoff import choose_cutoffs
+from liverjax.report.judged import Block, judged_rows
 from liverjax.report.metric_tables import write_metric_tables
+from liverjax.report.notes import judgement_notes
+from liverjax.report.pairing import Pair, pair_sets
 from liverjax.report.readings import Readings, judge_readings
 from liverjax.report.subgroups import judge_subgroups
-from liverjax.report.tables import Predictions, examination_name, matching_rows
+from liverjax.report.tables import Predictions, examination_name
+from liverjax.report.words import counted
 from liverjax.stats.estimate import Estimate
-from liverjax.tasks.kinds import BINARY, SURVIVAL, kind_of
+from liverjax.tasks.kinds import kind_of
 from liverjax.tasks.question import Question
 
 # Names of a ceiling's figures in ``phantom.json`` and in a block.
 CEILINGS = ("kendall_tau", "accuracy")
-
-POOLED_IS_BIASED = (
-    "The pooled tau compares rows that different networks predicted. When a fold's "
-    "held-out subjects are sicker than average its network was trained on healthier "
-    "ones, so the pooled tau is biased, downwards when nothing can be learned. "
-    "kendall_tau_within_folds compares rows of one fold only; read its p."
-)
-POOLED_AREA_IS_BIASED = (
-    "The pooled figure compares rows that different networks predicted. When a fold's "
-    "held-out subjects are sicker than average its network was trained on healthier "
-    "ones, so a pooled area is biased, downwards when nothing can be learned."
-)
-UNKNOWN_FOLDS = (
-    "Rows of train have no fold, so nothing says that the network which predicted them "
-    "had not seen them: their figures may be optimistic. Fill the column fold."
-)
-SEVERAL_ROWS = (
-    "Subjects have several examinations: intervals resample subjects, and tests that "
-    "take rows as independent are left out. --visits first or --visits closest keeps "
-    "one examination a subject."
-)
 
 
 def judge(
@@ -61,14 +43,14 @@ def judge(
     slices: str | None = None,
     subgroups: Sequence[str] | None = None,
     readings: Readings | None = None,
+    headline: str | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Returns the content of ``metrics.json``: every statistic of a table.
 
-    The top level holds the out-of-fold rows of ``train`` if there are any, else the
-    first set in the file (``set`` names it). The same block stands for each set under
-    ``sets``, each site under ``sites`` (in the top level's set, or else in the first
-    set that has it) and each compared model under ``models``, on the rows of both.
+    The top level holds the headline's set (``set`` names it). Every set stands so under
+    ``sets``: its figures, compared ``models`` (on the rows of both) and ``subgroups``.
+    ``sites`` has the figures of each, in the headline's or else the first set with it.
 
     Args:
         predictions: What `read_predictions` returned.
@@ -78,41 +60,39 @@ def judge(
         out_dir: Where to write ``metrics.json`` and its tables; None writes nothing.
         ceiling: The best any reader could reach (`CEILINGS`), of a synthetic cohort.
         visits: The rule the table was read with, for the record.
-        slices: The rule for slices the table was read with, for the record.
+        slices: That for slices, for the record.
         subgroups: Columns whose levels are compared (`judge_subgroups`).
         readings: What readers said of the same examinations (`judge_readings`).
+        headline: The set of the top level; None takes the out-of-fold rows of ``train``
+            if there are any, else the first set in the file.
         seed: Of bootstraps and permutations.
 
     Raises:
-        InputError: If no row has a truth, or a compared table fits no row or has
-            another truth.
+        InputError: If no row has a truth, no judged row is of the headline's set, or a
+            compared table fits no row or has another truth.
     """
-    predictions, compare, cutoff = choose_cutoffs(
-        join(predictions, examinations), compare=compare, task=task
-    )
-    by_set = {
-        name: predictions.take(predictions.set == name)
-        for name in dict.fromkeys(predictions.set.tolist())
-    }
-    judged_sets = _judged_sets(by_set, file=predictions.file)
-    top = _top_level(judged_sets)
-    pairs = _pairs(judged_sets[top], compare)
-    ready = {
-        name: judged_rows(rows, task=task, seed=seed)
-        for name, rows in judged_sets.items()
-    }
+    joined = join(predictions, examinations)
+    predictions, compare, cutoff = choose_cutoffs(joined, compare=compare, task=task)
+    judged_sets = _judged_sets(predictions)
+    top = _top_level(judged_sets, headline=headline, file=predictions.file)
+    pairs = pair_sets(predictions, sets=judged_sets, compare=compare)
+    ready = {n: judged_rows(r, task=task, seed=seed) for n, r in judged_sets.items()}
     blocks: dict[str, Any] = {name: block(rows) for name, rows in ready.items()}
     _add_ceiling(blocks[top], ceiling)
-    models = {pair.other.name: _compared(pair, task=task, seed=seed) for pair in pairs}
-    correct(models)
-    metrics = _metrics(blocks[top]) | {
+    sets = _sets(
+        judged_sets,
+        blocks=blocks,
+        pairs=pairs,
+        top=top,
+        task=task,
+        subgroups=subgroups,
+        seed=seed,
+    )
+    metrics = sets[top] | {
         "set": top,
-        "sets": {name: _metrics(values) for name, values in blocks.items()},
+        "headline": headline,
+        "sets": sets,
         "sites": _sites(judged_sets, top=top, task=task, seed=seed),
-        "models": models,
-        "subgroups": judge_subgroups(
-            judged_sets[top], task=task, names=subgroups, seed=seed
-        ),
         "readers": judge_readings(readings, rows=predictions) if readings else None,
         "task": task.name,
         "kind": kind_of(task),
@@ -122,7 +102,9 @@ def judge(
         "slices": slices,
         "cutoff": cutoff,
         "input": _input(predictions, examinations),
-        "notes": _notes(predictions, ready[top], by_set=by_set, cutoff=cutoff),
+        "notes": judgement_notes(
+            predictions, judged=ready, metrics=sets, pairs=pairs, top=top, cutoff=cutoff
+        ),
     }
     if out_dir is not None:
         write_json(out_dir / "metrics.json", metrics)
@@ -147,50 +129,38 @@ def join(
     return dataclasses.replace(predictions, extra={**joined, **predictions.extra})
 
 
-@dataclasses.dataclass(frozen=True)
-class _Pair:
-    """Another model's table; the rows that both have, with our and with its answers."""
-
-    other: Predictions
-    ours: Predictions
-    theirs: Predictions
-    unmatched: int
-
-
-def _pairs(judged: Predictions, compare: Sequence[Predictions]) -> list[_Pair]:
-    judged = judged.take(np.isfinite(judged.target))
-    pairs, problems = [], []
-    names = [other.name for other in compare]
-    if len(set(names)) < len(names):
-        problems.append(f"two tables have one name: {sorted(names)}")
-    for other in compare:
-        own, others = matching_rows(judged, other)
-        if not len(own):
-            problems.append(f"{other.file}: no (subject, visit) of it is judged here")
-            continue
-        ours, theirs = judged.take(own), other.take(others)
-        unlike = np.isfinite(theirs.target) & (theirs.target != ours.target)
-        if unlike.any():
-            problems.append(
-                f"{other.file}: another target for {unlike.sum()} examinations (such "
-                f"as subject {ours.subject[unlike].tolist()[0]!r}); both tables must "
-                "hold one truth"
-            )
-            continue
-        pairs.append(_Pair(other, ours, theirs.answering(ours), len(judged) - len(own)))
-    raise_all(problems, title="compared tables")
-    return pairs
+def _sets(
+    rows: Mapping[str, Predictions],
+    *,
+    blocks: Mapping[str, Block],
+    pairs: Mapping[str, Sequence[Pair]],
+    top: str,
+    task: Question,
+    subgroups: Sequence[str] | None,
+    seed: int,
+) -> dict[str, dict[str, Any]]:
+    """Each set's figures, compared models and subgroups."""
+    compared = {
+        name: {p.other.name: _compared(p, task=task, seed=seed) for p in of_set}
+        for name, of_set in pairs.items()
+    }
+    correct([model for models in compared.values() for model in models.values()])
+    groups = judge_subgroups(rows, headline=top, task=task, names=subgroups, seed=seed)
+    return {
+        name: _metrics(values) | {"models": compared[name], "subgroups": groups[name]}
+        for name, values in blocks.items()
+    }
 
 
-def _compared(pair: _Pair, *, task: Question, seed: int) -> dict[str, Any]:
+def _compared(pair: Pair, *, task: Question, seed: int) -> dict[str, Any]:
     """Another model's block on the rows it shares, and the paired differences."""
     ours = judged_rows(pair.ours, task=task, seed=seed)
     theirs = judged_rows(pair.theirs, task=task, seed=seed)
     found = _metrics(block(theirs) | differences(ours, theirs))
     counts = {
         "matched": len(pair.ours),
-        "unmatched_here": pair.unmatched,
-        "unmatched_there": len(pair.other) - len(pair.ours),
+        "unmatched_here": pair.only_here,
+        "unmatched_there": pair.only_there,
     }
     return found | {
         "rows": counts,
@@ -221,13 +191,13 @@ def _add_ceiling(found: Block, ceiling: Mapping[str, Any] | None) -> None:
             )
 
 
-def _judged_sets(
-    by_set: Mapping[str, Predictions], *, file: str
-) -> dict[str, Predictions]:
-    found = {n: rows for n, rows in by_set.items() if np.isfinite(rows.target).any()}
-    if not found:
-        raise InputError(f"{file}: no row has a target; nothing to judge")
-    return found
+def _judged_sets(predictions: Predictions) -> dict[str, Predictions]:
+    """The rows that have a truth, by set, in the order of the file."""
+    rows = predictions.take(np.isfinite(predictions.target))
+    if not len(rows):
+        raise InputError(f"{predictions.file}: no row has a target; nothing to judge")
+    names = dict.fromkeys(rows.set.tolist())
+    return {name: rows.take(rows.set == name) for name in names}
 
 
 def _options(task: Question) -> dict[str, Any]:
@@ -239,11 +209,23 @@ def _options(task: Question) -> dict[str, Any]:
     }
 
 
-def _top_level(by_set: Mapping[str, Predictions]) -> str:
-    """Out-of-fold rows if there are any; rows of train without folds come last."""
-    if TRAIN in by_set and np.all(by_set[TRAIN].fold != ""):
+def _top_level(
+    sets: Mapping[str, Predictions], *, headline: str | None, file: str
+) -> str:
+    """The set asked for; else out-of-fold rows, and train without folds last."""
+    if headline is not None and headline not in sets:
+        there = ", ".join(
+            f"{name} ({counted(len(rows), 'judged row')})"
+            for name, rows in sets.items()
+        )
+        raise InputError(
+            f"--set {headline}: {file} has no judged row of that set; it has {there}"
+        )
+    if headline is not None:
+        return headline
+    if TRAIN in sets and np.all(sets[TRAIN].fold != ""):
         return TRAIN
-    return next((name for name in by_set if name != TRAIN), TRAIN)
+    return next((name for name in sets if name != TRAIN), TRAIN)
 
 
 def _sites(
@@ -253,7 +235,6 @@ def _sites(
     found: dict[str, Any] = {}
     for where in (top, *(name for name in by_set if name != top)):
         rows = by_set[where]
-        rows = rows.take(np.isfinite(rows.target))
         for site in sorted(set(rows.site.tolist()) - {"", *found}):
             here = judged_rows(rows.take(rows.site == site), task=task, seed=seed)
             found[site] = {"set": where} | _metrics(block(here))
@@ -278,40 +259,9 @@ def _input(
         "rows": len(predictions),
         "subjects": len(np.unique(predictions.subject)),
         "judged": int(has_truth.sum()),
+        "judged_subjects": len(np.unique(predictions.subject[has_truth])),
         "without_target": int((~has_truth).sum()),
         "prepared_without_prediction": [
             examination_name(*key) for key in prepared if key not in have
         ],
     }
-
-
-def _notes(
-    predictions: Predictions,
-    top: Judged,
-    *,
-    by_set: Mapping[str, Predictions],
-    cutoff: Cutoffs | None,
-) -> list[str]:
-    notes = list(predictions.notes)
-    if cutoff:
-        notes.append(cutoff_sentence(cutoff))
-    if top.fold is not None and top.kind not in (BINARY, SURVIVAL):
-        notes.append(POOLED_IS_BIASED)
-    elif top.fold is not None:
-        notes.append(POOLED_AREA_IS_BIASED)
-    if TRAIN in by_set and np.any(by_set[TRAIN].fold == ""):
-        notes.append(UNKNOWN_FOLDS)
-    if top.clustered:
-        notes.append(SEVERAL_ROWS)
-    train = set(by_set[TRAIN].subject.tolist()) if TRAIN in by_set else set()
-    for name, rows in by_set.items():
-        both = train & set(rows.subject.tolist()) if name != TRAIN else set()
-        if both:
-            notes.append(
-                f"{len(both)} subjects stand in train and in {name} (such as "
-                f"{min(both)!r}): {name} is no independent test."
-            )
-        truths = rows.target[np.isfinite(rows.target)]
-        if len(truths) and len(np.unique(truths)) == 1:
-            notes.append(f"Every truth in {name} is the same: nothing can be ranked.")
-    return notes

@@ -76,12 +76,13 @@ def table(
         + "".join(f"<td>{cell}</td>" for cell in row[1:])
         + "</tr>"
         if len(row) > 1
-        else f"<tr class='head'><th colspan='{len(header)}'>{row[0]}</th></tr>"
+        else f"<tr class='head'><th colspan='{len(header)}'><span>{row[0]}</span>"
+        "</th></tr>"
         for row in rows
     )
-    above = f"<caption>{caption}</caption>" if caption else ""
+    above = f"<caption><span>{caption}</span></caption>" if caption else ""
     return (
-        f"<div class='scroll'><table>{above}<thead><tr>{head}</tr></thead>"
+        f"<div class='scroll' tabindex='0'><table>{above}<thead><tr>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table></div>"
     )
 

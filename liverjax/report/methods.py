@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from liverjax.cohort.schema import TRAIN
 from liverjax.report import markup
 from liverjax.report.flow import Flow
 from liverjax.report.markup import Section
+from liverjax.report.notes import SEVERAL_ROWS
 from liverjax.report.run import RunFolder
+from liverjax.report.words import counted, listed
 from liverjax.tasks import kinds
 from liverjax.tasks.question import Question
 
@@ -21,7 +22,7 @@ def methods(run: RunFolder, *, task: Question, flow: Flow) -> Section:
         *_network(run.config, run),
         *_judged(run, task=task),
         *_statistics(run.metrics),
-        *_comparisons(run.metrics),
+        *how_compared(run.metrics),
         *_handling(run, flow=flow),
     ]
     paragraph = f"<p>{markup.text(' '.join(sentences))}</p>"
@@ -39,7 +40,7 @@ def _images(config: Mapping[str, Any]) -> list[str]:
     found = []
     channels = prepare.get("channels") or ()
     if channels:
-        found.append(f"Input images were {_listed(channels)}.")
+        found.append(f"Input images were {listed(channels)}.")
     kind = prepare.get("registration")
     if kind and kind != "none":
         region = str(prepare.get("registration_region") or "").replace("_", " ")
@@ -87,20 +88,18 @@ def _judged(run: RunFolder, *, task: Question) -> list[str]:
     metrics, rows = run.metrics, run.metrics["input"]
     name = metrics["set"]
     found = [
-        f"{rows['judged']} examinations had a prediction and a reference value; the "
-        f"table holds {rows['subjects']} patients."
+        f"{counted(rows['judged'], 'examination')} of "
+        f"{counted(rows['judged_subjects'], 'patient')} had a prediction and a "
+        f"reference value. The reported set is “{name}”"
+        + (f": {run.held_out}." if run.held_out else ".")
     ]
-    if name == TRAIN:
-        found.append("Each patient was predicted by a network that never saw them.")
-    else:
-        found.append(f"The reported set is “{name}”.")
     kind = metrics["kind"]
     if kind == kinds.BINARY:
         found.append(
             f"The positive class was “{task.classes[1]}”{_called_from(metrics)}."
         )
     elif kind == kinds.STAGES:
-        found.append(f"Stages were {_listed(task.classes)}, in this order.")
+        found.append(f"Stages were {listed(task.classes)}, in this order.")
     if metrics.get("slices") == "independent":
         found.append("Slices, not patients, were counted.")
     return found
@@ -122,6 +121,22 @@ _AGAINST_COMMONEST = (
     "which takes class sizes as fixed, and against the answer “the commonest class” by "
     "McNemar's test (mid-p), which does not."
 )
+# By which tests two models are compared, and what has an interval alone.
+_TESTS = {
+    kinds.POINTS: ("McNemar's exact test of accuracy", "Kendall's tau"),
+    kinds.BINARY: (
+        "DeLong's test, McNemar's exact test (sensitivity, specificity, accuracy) and "
+        "Kosinski's test (predictive values)",
+        "the Brier score",
+    ),
+    kinds.STAGES: (
+        "DeLong's test of each cut, the test of paired Obuchowski indices and "
+        "McNemar's exact test of accuracy",
+        "Kendall's tau",
+    ),
+    kinds.NUMBER: ("", "the mean absolute error and Kendall's tau"),
+    kinds.SURVIVAL: ("", "Harrell's C"),
+}
 _WORDS = {
     kinds.POINTS: {
         "kendall_tau": "Agreement of score and truth was measured by Kendall's tau-b, "
@@ -186,18 +201,22 @@ def _is_there(metrics: Mapping[str, Any], start: str) -> bool:
     )
 
 
-def _comparisons(metrics: Mapping[str, Any]) -> list[str]:
+def how_compared(metrics: Mapping[str, Any]) -> list[str]:
+    """Returns sentences on the tests of models, readers and subgroups."""
     found = []
-    if metrics["models"]:
-        tests = {
-            kinds.BINARY: "DeLong's test, McNemar's exact test (sensitivity, "
-            "specificity, accuracy) and Kosinski's test (predictive values)",
-            kinds.STAGES: "DeLong's test of each cut, the test of paired Obuchowski "
-            "indices and McNemar's exact test of accuracy",
-        }.get(metrics["kind"], "paired bootstraps")
-        words = f"Models were compared on the same examinations by {tests}"
-        corrected = metrics["kind"] in (kinds.BINARY, kinds.STAGES)
-        found.append(words + (", corrected by Holm's method." if corrected else "."))
+    sets = metrics["sets"].values()
+    clustered = SEVERAL_ROWS in metrics["notes"]
+    if any(block["models"] for block in sets):
+        tests, alone = _TESTS[metrics["kind"]]
+        words = "Models were compared on the same examinations"
+        if tests:
+            several = "; patients with several examinations counted as clusters"
+            found.append(
+                f"{words} by {tests}{several if clustered else ''}. Holm's method "
+                "corrected for the number of these tests, of all models and sets."
+            )
+            words = "Compared"
+        found.append(f"{words} by paired bootstrap intervals, without a test: {alone}.")
     if metrics.get("readers"):
         found.append(
             f"{len(metrics['readers']['readers'])} readers were compared by the "
@@ -205,11 +224,32 @@ def _comparisons(metrics: Mapping[str, Any]) -> list[str]:
             "covariances, readers and cases taken as random samples."
         )
     if metrics.get("subgroups"):
-        names = _listed(list(metrics["subgroups"]))
-        found.append(
-            f"Subgroups by {names} were compared by tests of interaction, corrected by "
-            "Holm's method."
+        found.append(_subgroups(metrics, clustered=clustered))
+    return found
+
+
+def _subgroups(metrics: Mapping[str, Any], *, clustered: bool) -> str:
+    names = listed(list(metrics["subgroups"]))
+    tested = any(
+        not markup.is_absent(group["interaction"]["p"])
+        for block in metrics["sets"].values()
+        for group in block["subgroups"].values()
+    )
+    found = f"Subgroups by {names} were compared by "
+    if tested:
+        found += "tests of interaction, corrected by Holm's method."
+        if clustered:
+            found += (
+                " Where patients had several examinations they were not tested: their "
+                "intervals keep the examinations of a patient together."
+            )
+    elif clustered:
+        found += (
+            "their intervals alone, which keep the examinations of a patient together; "
+            "tests of interaction would take them as independent."
         )
+    else:
+        found += "their intervals alone."
     return found
 
 
@@ -217,9 +257,14 @@ def _handling(run: RunFolder, *, flow: Flow) -> list[str]:
     found = []
     missing = run.metrics["input"]["without_target"]
     if missing:
-        found.append(f"{missing} examinations without a reference value were left out.")
+        found.append(
+            f"Left out: {counted(missing, 'examination')} without a reference value."
+        )
     if flow.missing:
-        found.append(f"{len(flow.missing)} prepared examinations had no prediction.")
+        found.append(
+            "Without a prediction: "
+            f"{counted(len(flow.missing), 'prepared examination')}."
+        )
     found.append("No value was imputed.")
     versions = run.environment.get("versions") or {}
     tools = [
@@ -228,8 +273,3 @@ def _handling(run: RunFolder, *, flow: Flow) -> list[str]:
     listed = f" ({', '.join(tools)})" if tools else ""
     found.append(f"Statistics were computed by liverjax{listed}.")
     return found
-
-
-def _listed(names: Any) -> str:
-    names = [str(name) for name in names]
-    return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from liverjax.report import figures, markup
+from liverjax.report.headlines import chance_line
 from liverjax.report.markup import Section
 from liverjax.report.run import RunFolder
+from liverjax.report.words import counted
 
 _WAYS = {"without": "Without the model", "with": "With the model"}
 
@@ -32,8 +34,8 @@ def readers(run: RunFolder) -> Section:
     )
     whole = found.get("difference") or found["mean"][ways[0]]
     caption = (
-        f"{found['examinations']} examinations that every reader read in every way; "
-        f"{found['left_out']} others are left out. Single readers: DeLong's test. "
+        f"{counted(found['examinations'], 'examination')} that every reader read in "
+        f"every way; left out: {found['left_out']}. Single readers: DeLong's test. "
         f"Mean: {markup.text(whole['method'])}."
     )
     return markup.section(
@@ -68,7 +70,7 @@ def _forest(run: RunFolder, found: Mapping[str, Any]) -> str:
     ]
     rows.append(figures.interval("the model alone", found["model"]))
     svg = figures.save(
-        figures.forest(rows, label="AUC (95 % interval)", lines={}),
+        figures.forest(rows, label="AUC (95 % interval)", lines=chance_line("auc")),
         run.path / "figures",
         name="readers",
     )

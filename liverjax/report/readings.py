@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 
 from liverjax.cohort.files import write_csv
-from liverjax.cohort.table_text import Dialect, TableRow, near_names, number, read_table
+from liverjax.cohort.table_text import (
+    Dialect,
+    TableRow,
+    group_lines,
+    near_names,
+    number,
+    read_table,
+)
 from liverjax.errors import InputError, raise_all
 from liverjax.report.tables import Predictions
 from liverjax.stats import agreement, readers, roc, roc_tests
@@ -83,20 +90,22 @@ def read_readings(
     raise_all(problems, title=str(path))
     scores: dict[tuple[str, str], dict[Key, float]] = {}
     calls: dict[tuple[str, str], dict[Key, float]] = {}
+    lines: list[tuple[int, str, str]] = []
     for row in table.rows:
         try:
             place, key, score, call = _reading(row, task=task, dialect=dialect)
         except InputError as error:
-            problems.append(f"line {row.line}: {error}")
+            lines.append((row.line, "", str(error)))
             continue
         if key in scores.setdefault(place, {}):
-            problems.append(
-                f"line {row.line}: reader {place[1]!r} has already read subject "
-                f"{key[0]!r}, visit {key[1]}, {place[0]} the model"
+            text = (
+                f"reader {place[1]!r} has already read subject {key[0]!r}, visit "
+                f"{key[1]}, {place[0]} the model"
             )
+            lines.append((row.line, "", text))
         scores[place][key] = score
         calls.setdefault(place, {})[key] = call
-    raise_all(problems, title=str(path))
+    raise_all(group_lines(lines), title=str(path))
     return Readings(path.name, scores, calls)
 
 

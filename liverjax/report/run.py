@@ -8,6 +8,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from liverjax.cohort.files import Row, read_csv, read_json, sha256_file
 from liverjax.errors import InputError
 from liverjax.report.cutoff import choose_cutoffs, question_of_others
@@ -78,6 +80,20 @@ class RunFolder:
     pictures: pathlib.Path
     sources: tuple[Source, ...]
 
+    @property
+    def held_out(self) -> str:
+        """Who says that the headline's rows were held out; empty where nobody does."""
+        rows = self.predictions
+        rows = rows.take((rows.set == self.metrics["set"]) & np.isfinite(rows.target))
+        if np.any(rows.fold == ""):
+            return ""
+        if self.folds:
+            return "every examination predicted by a network that never saw the patient"
+        return (
+            "every examination predicted by a model that never saw the patient, as the "
+            "table's column fold states"
+        )
+
 
 def judge_run(
     run_dir: pathlib.Path,
@@ -88,6 +104,7 @@ def judge_run(
     subgroups: Sequence[str] | None = None,
     ceiling: pathlib.Path | None = None,
     given_as: str | None = None,
+    headline: str | None = None,
 ) -> dict[str, Any]:
     """Returns and writes ``metrics.json`` of a run folder, from its tables alone.
 
@@ -103,6 +120,7 @@ def judge_run(
         subgroups: Columns whose levels are compared (`judge_subgroups`).
         ceiling: Another file than ``phantom.json`` that holds the ceiling.
         given_as: What the table was called before it was copied here.
+        headline: The set that stands first; None leaves it to `judge`.
 
     Raises:
         InputError: If a table cannot be used.
@@ -121,6 +139,7 @@ def judge_run(
         visits=visits,
         slices=slices,
         subgroups=subgroups,
+        headline=headline,
         readings=read_readings(readings, task=task) if readings.exists() else None,
     )
 

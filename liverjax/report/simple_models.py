@@ -36,7 +36,7 @@ def describe_baselines(names: Sequence[str], *, columns: Collection[str]) -> str
         elif short in SCORES and short not in columns:
             words = f"the score computed from {', '.join(SCORES[short][1])}, not fitted"
         else:
-            words = "this column as it stands, not fitted"
+            words = "this column, with the sign that the call gave it, not fitted"
         shown = markup.text(short.replace("_", " "))
         found.append(f"<b>{shown}</b>: {markup.text(words)}.")
     if not found:
@@ -51,12 +51,16 @@ def describe_baselines(names: Sequence[str], *, columns: Collection[str]) -> str
 def as_good_as(metrics: Mapping[str, Any]) -> list[str]:
     """Returns a sentence on the baselines that the model is not shown to beat."""
     found = []
-    for name, block in metrics["models"].items():
-        gain = (
-            _main_difference(block, kind=metrics["kind"]) if is_baseline(name) else ""
-        )
-        if gain:
-            found.append(f"“{name.removeprefix(BASELINE).replace('_', ' ')}” ({gain})")
+    several = len(metrics["sets"]) > 1
+    for where, block in metrics["sets"].items():
+        for name, figures in block["models"].items():
+            if not is_baseline(name):
+                continue
+            gain = _main_difference(figures, kind=metrics["kind"])
+            if gain:
+                shown = name.removeprefix(BASELINE).replace("_", " ")
+                inside = f" in {where}" if several else ""
+                found.append(f"“{shown}”{inside} ({gain})")
     if not found:
         return []
     return [

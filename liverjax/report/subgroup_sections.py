@@ -6,27 +6,51 @@ from collections.abc import Mapping
 from typing import Any
 
 from liverjax.report import figures, markup
-from liverjax.report.headlines import FOREST_LABELS
+from liverjax.report.headlines import FOREST_LABELS, chance_line
 from liverjax.report.markup import Section
 from liverjax.report.run import RunFolder
-from liverjax.report.subgroups import MAIN
+from liverjax.report.subgroups import MAIN, WITH_EVENTS
 
 BOUNDED = ("auc", "accuracy", "harrell_c", "kendall_tau")
 
 
 def subgroups(run: RunFolder) -> Section:
-    """Returns the main figure in each part of the cohort, with interaction tests."""
-    found = run.metrics.get("subgroups") or {}
-    name = MAIN[run.metrics["kind"]]
+    """Returns the main figure in each part of each set, with interaction tests."""
+    metrics = run.metrics
+    name = MAIN[metrics["kind"]]
     label = FOREST_LABELS[name]
-    rows: list[tuple[str, ...]] = []
     header = ["Subgroup", f"{label} (interval)", "n", "events", "p", "p, Holm"]
-    events = any("events" in m for g in found.values() for m in g["levels"].values())
+    events = metrics["kind"] in WITH_EVENTS
     if not events:
         header.remove("events")
+    rows: list[tuple[str, ...]] = []
+    sets = sorted(metrics["sets"], key=lambda one: one != metrics["set"])
+    for one in sets:
+        found = metrics["sets"][one]["subgroups"]
+        if found and len(sets) > 1:
+            rows.append((f"Set {markup.text(one)}",))
+        rows += _rows(found, events=events)
+    caption = (
+        "p: test of a difference between the groups (interaction); Holm's family are "
+        "all these tests. Small groups can hide a difference."
+    )
+    table = markup.table(header, rows, caption=caption) if rows else ""
+    return markup.section(
+        "subgroups",
+        "Subgroups",
+        _forest(run, metrics["subgroups"], name=name, label=label),
+        table,
+        source="metrics.json (subgroups)",
+    )
+
+
+def _rows(found: Mapping[str, Any], *, events: bool) -> list[tuple[str, ...]]:
+    """The columns of a set, with their levels below them."""
+    rows: list[tuple[str, ...]] = []
     for column, group in found.items():
         test = group["interaction"]
-        heading = f"{markup.code(column)}<small>{markup.text(test['method'])}</small>"
+        method = test["method"].partition("; p_holm is")[0]
+        heading = f"{markup.code(column)}<small>{markup.text(method)}</small>"
         ends = (markup.p_value(test["p"]), markup.p_value(test.get("p_holm")))
         counts = [str(test["n"])] + [""] * events
         rows.append((heading, "", *counts, *ends))
@@ -35,19 +59,8 @@ def subgroups(run: RunFolder) -> Section:
             shown = markup.estimate(metric, decimals=2)
             rows.append((markup.text(level), shown, *counts, "", ""))
         if group["without"]:
-            rows.append((f"not known: {group['without']}", *[""] * (len(header) - 1)))
-    caption = (
-        "p: test of a difference between the groups (interaction); Holm over the "
-        "columns. Small groups can hide a difference."
-    )
-    table = markup.table(header, rows, caption=caption) if rows else ""
-    return markup.section(
-        "subgroups",
-        "Subgroups",
-        _forest(run, found, name=name, label=label),
-        table,
-        source="metrics.json (subgroups)",
-    )
+            rows.append((f"not known: {group['without']}", *[""] * (4 + events)))
+    return rows
 
 
 def _forest(run: RunFolder, found: Mapping[str, Any], *, name: str, label: str) -> str:
@@ -61,7 +74,7 @@ def _forest(run: RunFolder, found: Mapping[str, Any], *, name: str, label: str) 
         for level, metric in group["levels"].items()
     ]
     svg = figures.save(
-        figures.forest(rows, label=f"{label} (95 % interval)", lines={}),
+        figures.forest(rows, label=f"{label} (95 % interval)", lines=chance_line(name)),
         run.path / "figures",
         name="subgroups",
     )
@@ -69,5 +82,6 @@ def _forest(run: RunFolder, found: Mapping[str, Any], *, name: str, label: str) 
         svg,
         kind="svg+xml",
         alt=f"{label} with its interval in each subgroup",
-        caption=f"{markup.text(label)} in each subgroup. figures/subgroups.svg",
+        caption=f"{markup.text(label)} in each subgroup of the set "
+        f"{markup.text(run.metrics['set'])}. figures/subgroups.svg",
     )

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from liverjax.cohort.table_text import number
+from liverjax.cohort.table_text import near_names, number
 from liverjax.errors import InputError
 from liverjax.report.block import block
 from liverjax.report.judged import CLUSTERED, Judged, judged_rows
 from liverjax.report.tables import Predictions
+from liverjax.report.words import counted
 from liverjax.stats import cox, groups, multiplicity, roc_tests
 from liverjax.stats.estimate import Estimate
 from liverjax.tasks import kinds
@@ -27,33 +28,68 @@ MAIN = {
     kinds.NUMBER: "mean_absolute_error",
     kinds.SURVIVAL: "harrell_c",
 }
+# Kinds whose groups are told with their number of events.
+WITH_EVENTS = (kinds.BINARY, kinds.SURVIVAL)
 _MOST = 6
 _CUT = re.compile(r"(\w+)(>=|<=|>|<)(-?\d+(?:\.\d+)?)")
 
 
+class _NoGroupsError(InputError):
+    """A column that makes no groups among these rows."""
+
+
 def judge_subgroups(
-    rows: Predictions, *, task: Question, names: Sequence[str] | None, seed: int
-) -> dict[str, Any]:
-    """Returns, for each column, its levels' main figure and the test of a difference.
+    sets: Mapping[str, Predictions],
+    *,
+    headline: str,
+    task: Question,
+    names: Sequence[str] | None,
+    seed: int,
+) -> dict[str, dict[str, Any]]:
+    """Returns, for each set and column, the levels' main figure and their test.
+
+    Holm's family are the tests of all columns and sets.
 
     Args:
-        rows: Judged rows of the headline's set.
+        sets: Rows that have a truth, by set.
+        headline: The set in which every named column must make groups; in others a
+            column that makes none is left out.
         task: The clinical question.
         names: Columns; a column of numbers with its cut, such as ``age_years>=60``.
-            None takes those of `USUAL` that the table has.
+            None takes those of `USUAL` that make groups.
         seed: Of the bootstraps.
 
     Raises:
         InputError: If a column is missing or cannot make groups.
     """
-    rows = rows.take(np.isfinite(rows.target))
+    found = {
+        name: _of_set(rows, task=task, names=names, seed=seed, strict=name == headline)
+        for name, rows in sets.items()
+    }
+    _correct([group for groups in found.values() for group in groups.values()])
+    return found
+
+
+def _of_set(
+    rows: Predictions,
+    *,
+    task: Question,
+    names: Sequence[str] | None,
+    seed: int,
+    strict: bool,
+) -> dict[str, Any]:
     rows = rows.take(np.lexsort((rows.visit, rows.subject)))
     if names is None:
         names = [name for name in USUAL if 2 <= len(_values(rows, name)) <= _MOST]
     whole = judged_rows(rows, task=task, seed=seed)
     found: dict[str, Any] = {}
     for name in names:
-        level = _levels(rows, name)
+        try:
+            level = _levels(rows, name)
+        except _NoGroupsError:
+            if strict:
+                raise
+            continue
         levels = {
             one: _level(rows.take(level == one), task=task, seed=seed)
             for one in sorted(set(level.tolist()) - {""})
@@ -64,7 +100,6 @@ def judge_subgroups(
             "interaction": test.as_metric(),
             "without": int(np.sum(level == "")),
         }
-    _correct(found)
     return found
 
 
@@ -75,7 +110,7 @@ def _level(rows: Predictions, *, task: Question, seed: int) -> dict[str, Any]:
     events = int(np.sum(judged.true_class == len(judged.classes) - 1))
     if judged.kind == kinds.SURVIVAL:
         events = int(judged.event.sum()) if judged.event is not None else 0
-    shown = judged.kind in (kinds.BINARY, kinds.SURVIVAL)
+    shown = judged.kind in WITH_EVENTS
     return main.as_metric() | ({"events": events} if shown else {})
 
 
@@ -92,14 +127,15 @@ def _levels(rows: Predictions, name: str) -> np.ndarray:
     if cells is None:
         known = ", ".join(("site", *rows.extra))
         raise InputError(
-            f"--subgroups {name}: {rows.file} has no column {column!r}; it has {known}"
+            f"--subgroups {name}: {rows.file} has no column {column!r}"
+            f"{near_names(column, ('site', *rows.extra))}; it has {known}"
         )
     if not cut:
         count = len(set(cells.tolist()) - {""})
         if not 2 <= count <= _MOST:
-            raise InputError(
-                f"--subgroups {name}: the column has {count} values in the judged "
-                f"rows, expected 2 to {_MOST}; cut a column of numbers like "
+            raise _NoGroupsError(
+                f"--subgroups {name}: the column has {counted(count, 'value')} in the "
+                f"judged rows, expected 2 to {_MOST}; cut a column of numbers like "
                 f"'{name}>=60'"
             )
         return cells
@@ -118,7 +154,9 @@ def _levels(rows: Predictions, name: str) -> np.ndarray:
     level = np.where(inside, f"{sign} {cut[3]}", f"{opposite} {cut[3]}")
     level = np.where(np.isnan(values), "", level)
     if len(set(level.tolist()) - {""}) < 2:
-        raise InputError(f"--subgroups {name}: all rows are on one side of the cut")
+        raise _NoGroupsError(
+            f"--subgroups {name}: all judged rows are on one side of the cut"
+        )
     return level
 
 
@@ -198,9 +236,14 @@ _TESTS = {
 }
 
 
-def _correct(found: Mapping[str, Any]) -> None:
-    tests = [one["interaction"] for one in found.values()]
+def _correct(groups: Sequence[Mapping[str, Any]]) -> None:
+    tests = [one["interaction"] for one in groups]
     p = np.array([test["p"] for test in tests], float)
-    if np.isfinite(p).sum():
-        for test, value in zip(tests, multiplicity.adjust(p).tolist(), strict=True):
-            test["p_holm"] = value
+    done = int(np.isfinite(p).sum())
+    if not done:
+        return
+    family = f"Holm's over {counted(done, 'test')} of all columns and sets"
+    for test, value in zip(tests, multiplicity.adjust(p).tolist(), strict=True):
+        test["p_holm"] = value
+        if np.isfinite(test["p"]):
+            test["method"] += f"; p_holm is {family}"

@@ -8,15 +8,22 @@ from typing import Any
 import numpy as np
 
 from liverjax.cohort.schema import TRAIN
-from liverjax.cohort.table_text import Table, TableRow, near_names, number
+from liverjax.cohort.table_text import (
+    Table,
+    TableRow,
+    group_lines,
+    is_missing_word,
+    near_names,
+    number,
+)
 from liverjax.errors import InputError
-from liverjax.tasks.generic import Binary
-from liverjax.tasks.kinds import BINARY, NUMBER, STAGES, SURVIVAL, kind_of
-from liverjax.tasks.question import Outcome, Question
+from liverjax.report.answers import choose_answer
+from liverjax.report.words import counted
+from liverjax.tasks.kinds import BINARY, STAGES, SURVIVAL, kind_of
+from liverjax.tasks.question import Question
 
 COLUMNS = ("subject", "visit", "set", "site", "fold", "target", "score")
 LAST_COLUMNS = ("class", "members")
-UNKNOWN_CLASS = -1
 # Probabilities rounded to two decimals may miss 1 by this much.
 _SUM_TOLERANCE = 0.021
 _EVENT = "event"
@@ -27,7 +34,6 @@ _WORDS = {
     "score": ("y_pred", "y_score", "y_prob", "pred", "prediction", "probability",
               "prob", "output", "logit"),
 }  # fmt: skip
-_MOST_LINES = 12  # sentences on single lines; more repeat one mistake
 _FEW = 3  # repeated rows that may be slips; more are a table of slices
 
 
@@ -47,7 +53,7 @@ class TableChecks:
         self.task = task
         self.decimal = decimal
         self.problems: list[str] = []
-        self._noted = 0
+        self._lines: list[tuple[int, str, str]] = []
         self.probabilities = [f"prob_{name}" for name in task.classes]
 
     def _check_header(self) -> None:
@@ -73,7 +79,12 @@ class TableChecks:
             self.problems.append(
                 f"probabilities must be exactly "
                 f"{', '.join(self.probabilities) or 'absent'}; found {', '.join(some)}"
-                + (" (other names: --classes)" if self.probabilities else "")
+                + (
+                    "; rename them, or name the classes as they are called with "
+                    "--classes (the targets are then called so too)"
+                    if self.probabilities
+                    else ""
+                )
             )
         if not some and not have & {"score", "class"}:
             self.problems.append(
@@ -92,8 +103,8 @@ class TableChecks:
             return {}
         rows = self.table.rows
         subject = self._text("subject")
-        self.problems += [
-            f"line {row.line}: subject is empty"
+        self._lines += [
+            (row.line, "", "subject is empty")
             for row in rows
             if not row.cells["subject"]
         ]
@@ -104,17 +115,15 @@ class TableChecks:
         classes = self._classes()
         if self.kind == SURVIVAL:
             self._check_events()
-        if not self.problems and score is None and probs is None and classes is None:
+        wrong = bool(self.problems or self._lines)
+        if not wrong and score is None and probs is None and classes is None:
             self.problems.append("score, prob_* and class are all empty")
         self._check_rows(subject, visit)
-        if self._noted > _MOST_LINES:
-            rest = self._noted - _MOST_LINES
-            self.problems.append(f"and {rest} more sentences like these")
+        self.problems += group_lines(self._lines)
         if self.problems:
             return {}
         known = {*COLUMNS, *LAST_COLUMNS, *self.probabilities}
-        notes: list[str] = []
-        score, predicted, on_scale = self._answer(score, probs, classes, notes)
+        answer = choose_answer(self.task, score=score, probs=probs, classes=classes)
         return {
             "subject": subject,
             "visit": visit,
@@ -122,76 +131,27 @@ class TableChecks:
             "site": self._text("site"),
             "fold": self._text("fold"),
             "target": target,
-            "score": score,
+            "score": answer.score,
             "probs": probs,
-            "predicted_class": predicted,
+            "predicted_class": answer.predicted_class,
             "members": self._whole("members", empty=1),
             "extra": {n: self._text(n) for n in self.table.columns if n not in known},
-            "on_scale": on_scale,
-            "notes": tuple(notes),
+            "on_scale": answer.on_scale,
+            "notes": answer.notes,
         }
 
-    def _answer(
-        self,
-        score: np.ndarray | None,
-        probs: np.ndarray | None,
-        classes: np.ndarray | None,
-        notes: list[str],
-    ) -> tuple[np.ndarray, np.ndarray, bool]:
-        """Score to rank by, class, and whether the score is in the target's unit."""
-        low, high = self.task.score_range
-        on_scale = self._on_scale(score)
-        if score is None and probs is not None:
-            score = probs @ np.arange(len(self.task.classes), dtype=float)
-            by = "expected class"
-            if self.kind == STAGES:
-                on_scale, by = True, "expected stage"
-            elif self.kind == BINARY:
-                on_scale, by = True, f"probability of {self.task.classes[1]}"
-            notes.append(f"No score is given: rows are ranked by the {by}.")
-        elif score is None:
-            score = np.asarray(classes, float)
-            notes.append("No score is given: rows are ranked by the predicted class.")
-        elif not on_scale and self.kind == BINARY:
-            notes.append(
-                "Scores are not all within 0 to 1, so they are no probabilities: they "
-                "rank, and there is no calibration and no decision curve. If they are "
-                "percentages, divide them by 100."
-            )
-        elif not on_scale and self.kind != SURVIVAL:
-            notes.append(
-                f"Half of the scores are outside {low:g} to {high:g}: they are used "
-                "for ranking alone."
-            )
-        unknown = np.full(len(score), UNKNOWN_CLASS)
-        if self.kind in (NUMBER, SURVIVAL):
-            return score, unknown, on_scale
-        named_cutoff = isinstance(self.task, Binary) and self.task.cutoff is not None
-        if classes is not None and not named_cutoff:
-            return score, classes, on_scale
-        if classes is not None:
-            notes.append("--cutoff makes the class; the column class is not used.")
-        if probs is not None and self.kind != BINARY:
-            return score, probs.argmax(axis=1), on_scale
-        if on_scale or named_cutoff:
-            return score, np.asarray(self.task.classify(Outcome(score))), on_scale
-        words = "No class is given and none can be made of such scores"
-        notes.append(words + (": name --cutoff." if self.kind == BINARY else "."))
-        return score, unknown, False
-
-    def _on_scale(self, score: np.ndarray | None) -> bool:
-        if score is None or self.kind == SURVIVAL:
-            return False
-        low, high = self.task.score_range
-        if self.kind == BINARY:
-            return bool(np.all((score >= 0) & (score <= 1)))
-        return bool(low - 1 <= np.median(score) <= high + 1)
-
     def _check_events(self) -> None:
-        for row in self.table.rows:
-            cell = row.cells.get(_EVENT, "")
-            if row.cells["target"] and cell not in ("0", "1"):
+        judged = [row for row in self.table.rows if row.cells["target"]]
+        cells = [row.cells.get(_EVENT, "") for row in judged]
+        for row, cell in zip(judged, cells, strict=True):
+            if cell not in ("0", "1"):
                 self._note(row, f"event={cell!r}: expected 1 (event) or 0 (censored)")
+        if judged and set(cells) == {"0"}:
+            self.problems.append(
+                f"no event: the column event is 0 in {counted(len(judged), 'row')} "
+                "with a target, so nothing can be ranked or compared; write 1 where "
+                "the time ended in the event"
+            )
 
     def _check_rows(self, subject: np.ndarray, visit: np.ndarray) -> None:
         first: dict[tuple[str, int], int] = {}
@@ -268,6 +228,13 @@ class TableChecks:
             return math.nan
         value: float | str = cell
         if cell not in self.task.classes:
+            if is_missing_word(cell):
+                self._note(
+                    row,
+                    f"target={cell!r}: where the truth is unknown leave the cell empty "
+                    "(predicted, not judged)" + self._expected(),
+                )
+                return math.nan
             try:
                 value = number(cell, decimal=self.decimal)
             except InputError as error:
@@ -278,8 +245,16 @@ class TableChecks:
             return self.task.parse(str(value))
         except InputError as error:
             text = str(error).partition(": ")[2] or str(error)
+            if any(name.startswith("prob_") for name in self.table.columns):
+                text = text.partition("; other names")[0]
+                text += ", as the prob_ columns are called; rename one of the two"
             self._note(row, f"target={cell!r}: {text}")
             return math.nan
+
+    def _expected(self) -> str:
+        classes = ", ".join(self.task.classes)
+        named = classes and self.kind in (BINARY, STAGES)
+        return f"; the classes are {classes}" if named else ""
 
     def _probabilities(self) -> np.ndarray | None:
         columns = [self._numbers(name) for name in self.probabilities]
@@ -322,6 +297,4 @@ class TableChecks:
 
     def _note(self, row: TableRow, text: str) -> None:
         subject = row.cells.get("subject", "")
-        self._noted += 1
-        if self._noted <= _MOST_LINES:
-            self.problems.append(f"line {row.line} (subject {subject!r}): {text}")
+        self._lines.append((row.line, f" (subject {subject!r})", text))

@@ -5,21 +5,22 @@ from __future__ import annotations
 import dataclasses
 import math
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from liverjax.cohort.files import sha256_file, write_csv
-from liverjax.cohort.table_text import Dialect, number, read_table
+from liverjax.cohort.table_text import Dialect, Table, number, read_table
 from liverjax.errors import InputError, raise_all
+from liverjax.report.answers import UNKNOWN_CLASS
 from liverjax.report.table_checks import (
     COLUMNS,
     LAST_COLUMNS,
-    UNKNOWN_CLASS,
     TableChecks,
 )
+from liverjax.report.words import counted
 from liverjax.tasks.question import Outcome, Question, average_rows
 
 VISITS = ("first", "closest", "all")
@@ -179,27 +180,17 @@ def write_predictions(
     write_csv(path, (_whole_numbers(row) for row in rows), columns=ordered)
 
 
-def to_rows(predictions: Predictions, *, task: Question) -> list[dict[str, Any]]:
-    """Returns a table as rows for `write_predictions`."""
-    rows = []
-    for i, (subject, visit) in enumerate(predictions.examinations()):
-        row: dict[str, Any] = {
-            "subject": subject,
-            "visit": visit,
-            "set": str(predictions.set[i]),
-            "site": str(predictions.site[i]),
-            "fold": str(predictions.fold[i]),
-            "target": float(predictions.target[i]),
-            "score": float(predictions.score[i]),
-            "members": int(predictions.members[i]),
+def with_points(table: Table, *, dialect: Dialect) -> Iterator[dict[str, str]]:
+    """Yields a table's rows with the decimal point in numbers; all else as it stands.
+
+    Names (subject, set, site, fold, class) are no numbers, whatever they look like.
+    """
+    names = {"subject", "set", "site", "fold", "class"}
+    for row in table.rows:
+        yield {
+            name: cell if name in names else _with_point(cell, dialect=dialect)
+            for name, cell in row.cells.items()
         }
-        if predictions.predicted_class[i] != UNKNOWN_CLASS and task.classes:
-            row["class"] = task.classes[int(predictions.predicted_class[i])]
-        if predictions.probs is not None:
-            shares = zip(task.classes, predictions.probs[i].tolist(), strict=True)
-            row |= {f"prob_{name}": share for name, share in shares}
-        rows.append(row | {n: str(c[i]) for n, c in predictions.extra.items()})
-    return rows
 
 
 def choose_visits(predictions: Predictions, *, rule: str) -> Predictions:
@@ -223,8 +214,8 @@ def choose_visits(predictions: Predictions, *, rule: str) -> Predictions:
     first = np.unique(predictions.subject[order], return_index=True)[1]
     kept = np.sort(order[first])
     note = (
-        f"{several} further examinations of the same subjects are left out (--visits "
-        f"{rule})."
+        f"Left out (--visits {rule}): {counted(several, 'further examination')} of the "
+        "same subjects."
     )
     others = predictions.take(np.delete(np.arange(len(predictions)), kept))
     return dataclasses.replace(
@@ -254,19 +245,20 @@ def from_slices(predictions: Predictions, *, rule: str, task: Question) -> Predi
     number = _running_number(predictions.subject)
     if rule == "clustered":
         note = (
-            f"Rows are slices: {len(predictions)} slices of "
-            f"{len(np.unique(predictions.subject))} patients. Figures count slices; "
-            "intervals and tests count patients."
+            f"Rows are slices: {counted(len(predictions), 'slice')} of "
+            f"{counted(len(np.unique(predictions.subject)), 'patient')}. Figures count "
+            "slices; intervals and tests count patients."
         )
         return dataclasses.replace(
             predictions, visit=number, notes=(*predictions.notes, note)
         )
     names = [f"{s}#{i}" for s, i in zip(predictions.subject, number, strict=True)]
     note = (
-        f"Rows are {len(predictions)} slices, counted as if each were a patient; "
-        f"there are {len(np.unique(predictions.subject))} patients. Slices of one "
-        "patient are alike, so intervals are too narrow and p values too small. The "
-        "figures compare with papers that count slices, and say nothing about patients."
+        f"Rows are {counted(len(predictions), 'slice')}, counted as if each were a "
+        f"patient, of {counted(len(np.unique(predictions.subject)), 'patient')}. "
+        "Slices of one patient are alike, so intervals are too narrow and p values too "
+        "small. The figures compare with papers that count slices, and say nothing "
+        "about patients."
     )
     return dataclasses.replace(
         predictions,
@@ -288,7 +280,7 @@ def _mean_of_slices(predictions: Predictions, *, task: Question) -> Predictions:
         if name == "target":
             unlike &= ~(np.isnan(column) & np.isnan(column[first][group]))
         if unlike.any():
-            subject = predictions.subject[unlike][0]
+            subject = predictions.subject[unlike].tolist()[0]
             raise InputError(
                 f"{predictions.file}: slices of subject {subject!r} have different "
                 f"values of {name}; --slices mean needs one a (subject, visit)"
@@ -305,8 +297,9 @@ def _mean_of_slices(predictions: Predictions, *, task: Question) -> Predictions:
     else:
         classes = np.asarray(task.classify(outcome))
     note = (
-        f"{len(predictions)} slices were averaged to {len(first)} examinations "
-        "(--slices mean): the mean of their scores, then the class."
+        f"Averaged (--slices mean): {counted(len(predictions), 'slice')} to "
+        f"{counted(len(first), 'examination')}, the mean of their scores, then the "
+        "class."
     )
     return dataclasses.replace(
         found,
@@ -360,6 +353,14 @@ def _days_apart(predictions: Predictions) -> np.ndarray:
             raise InputError(f"{predictions.file}: {name}: {error}") from None
     apart = np.abs(days["exam_day"] - days["reference_day"])
     return np.where(np.isnan(apart), np.inf, apart)
+
+
+def _with_point(cell: str, *, dialect: Dialect) -> str:
+    try:
+        number(cell, decimal=dialect.decimal)
+    except InputError:
+        return cell
+    return cell.replace(dialect.decimal, ".")
 
 
 def _whole_numbers(row: Mapping[str, Any]) -> dict[str, Any]:

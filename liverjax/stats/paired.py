@@ -300,7 +300,8 @@ def _paired_interval(table: np.ndarray, *, conf: float) -> tuple[float, float]:
     phi = (a * d - b * c) / np.sqrt(spread) if spread > 0 else 0.0
 
     def length(x: float, y: float) -> float:
-        return float(np.sqrt(x**2 - 2 * phi * x * y + y**2))
+        # Equal lengths of equal calls (phi 1) may miss 0 by rounding.
+        return float(np.sqrt(max(0.0, x**2 - 2 * phi * x * y + y**2)))
 
     difference = (b - c) / n
     below = length(one.estimate - one.low, two.high - two.estimate)

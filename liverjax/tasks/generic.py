@@ -34,10 +34,13 @@ class Binary:
     score_range = (0.0, 1.0)
 
     def __post_init__(self) -> None:
-        if len(set(self.classes)) != 2:
+        if len(self.classes) != 2 or len(set(self.classes)) != 2:
+            number = len(self.classes)
+            given = f"{number} were given" if number > 1 else "one was given"
+            given = "both are the same" if number == 2 else given
             raise InputError(
                 f"--classes {','.join(self.classes)}: expected two names, the positive "
-                "one last, such as --classes none,cirrhosis"
+                f"one last, such as --classes none,cirrhosis; {given}"
             )
 
     def parse(self, cell: str) -> float:

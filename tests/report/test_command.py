@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+import liverjax.report.__main__ as command
 from liverjax import report
 from liverjax.cohort.files import read_json
 from liverjax.errors import InputError
@@ -128,6 +129,25 @@ def test_semicolons_are_read_when_named(tmp_path, capsys):
         main(arguments)
     assert main([*arguments, "--delimiter=;", "--decimal=,"]) == 0
     assert "kendall_tau" in capsys.readouterr().out
+
+
+def test_another_dialect_is_translated_whole(tmp_path, monkeypatch):
+    """Further columns have their decimal comma too; names are left as they are."""
+    lines = [
+        f"s{i // 2};{i // 2 % 2};0,{i + 2:02d};1,{i};x,{i // 2 % 2}" for i in range(40)
+    ]
+    path = tmp_path / "german.csv"
+    path.write_text("subject;target;score;fat_percent;site\n" + "\n".join(lines) + "\n")
+    monkeypatch.setattr(command, "write_report", lambda folder, task: folder)
+    out = tmp_path / "out"
+    given = [f"--predictions={path}", "--task=binary", f"--out={out}"]
+    words = ["--delimiter=;", "--decimal=,", "--slices=mean", "--baselines=fat_percent"]
+    assert main([*given, *words]) == 0
+    first = (out / "predictions.csv").read_text().splitlines()[:2]
+    assert first == ["subject,target,score,fat_percent,site", 's0,0,0.02,1.0,"x,0"']
+    metrics = read_json(out / "metrics.json")
+    assert metrics["models"]["baseline_fat_percent"]["rows"]["matched"] == 20
+    assert metrics["input"]["file"] == "german.csv"
 
 
 @pytest.mark.parametrize(

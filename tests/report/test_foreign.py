@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import shlex
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import sklearn.metrics
 from liverjax import report
 from liverjax.cohort.files import read_csv, read_json
 from liverjax.errors import InputError
-from liverjax.report.__main__ import main
+from liverjax.report.__main__ import _join_baselines, _parser, main
 from liverjax.report.foreign import question_of_table
 from liverjax.report.tables import read_predictions
 
@@ -39,8 +40,38 @@ SLICES = BINARY + "".join(
     ("task", "text", "sentence"),
     [
         ("binary", "id,label\na,0\n", "the column 'subject' is missing (is it 'id'?)"),
-        ("binary", BINARY + "a,2,0.1\nb,1,0.2\nc,0,0\n", "expected two names"),
-        ("binary", BINARY + "a,yes,0.1\nb,no,0.4\n", "--classes no,yes or yes,no"),
+        (
+            "binary",
+            BINARY + "a,2,0.1\nb,1,0.2\nc,0,0\n",
+            "has two classes, and the targets have 3 values ('0', '1', '2')",
+        ),
+        ("binary", BINARY + "a,2,0.1\nb,2,0.2\n", "the targets have 1 value ('2')"),
+        ("binary", BINARY + "a,x,1\nb,y,2\nc,z,0\n", "and there are 3 names; write"),
+        ("binary", BINARY + "a,0,1\nb,NA,2\nc,1,0\n", "unknown leave the cell empty"),
+        ("binary", BINARY + "a,0,1\nb,nan,2\n", "targets hold 'nan': where the truth"),
+        ("binary", BINARY + "a,0,1\nb,none,2\n", "targets hold 'none': where the"),
+        ("number", BINARY + "a,3,1\nb,null,2\n", "target='null': where the truth is"),
+        ("number", BINARY + "a,3,93%\n", "score='93%': a number with a percent sign"),
+        (
+            "survival",
+            "subject,target,event,score\na,20,0,1\nb,30,0,2\n",
+            "the column event is 0 in 2 rows with a target, so nothing can be ranked",
+        ),
+        (
+            "binary",
+            "subject,target,prob_a,prob_b,prob_c\nx,a,1,0,0\n",
+            "there are 3 prob_ columns (a, b, c): choose --task stages",
+        ),
+        (
+            "binary",
+            "subject,target,prob_cirrhosis\na,yes,0.2\n",
+            "expected no cirrhosis, cirrhosis (or 0 to 1), as the prob_ columns are",
+        ),
+        (
+            "binary",
+            BINARY + "a,yes,0.1\nb,no,0.4\n",
+            "--classes no,yes or --classes yes,no",
+        ),
         ("binary", "PatientID,y_true,y_pred\na,0,1\n", "(is it 'PatientID'?)"),
         ("binary", "PatientID,y_true,y_pred\na,0,1\n", "(is it 'y_true'?)"),
         ("binary", "subject,target,y_prob\na,0,1\n", "prob_1 (is it 'y_prob'?)"),
@@ -57,7 +88,8 @@ SLICES = BINARY + "".join(
         (
             "binary",
             BINARY + "".join(f"p{i},{i % 2},n/a\n" for i in range(20)),
-            "and 8 more sentences like these",
+            "score='n/a': not a number; leave the cell of a missing value empty; "
+            "likewise lines 3, 4 and 17 more",
         ),
         ("binary", "subject,target\na,0\n", "nothing is predicted"),
         ("binary", BINARY + "a,0,high\n", "line 2 (subject 'a'): score='high'"),
@@ -89,8 +121,12 @@ def test_a_mistake_is_answered_by_the_sentence_that_mends_it(
     [
         (("--subgroups", "gender"), "no column 'gender'; it has site"),
         (("--baselines", "ferritin"), "no column 'ferritin'"),
+        (("--baselines", "fib"), "no column 'fib' (is it 'fib4'?)"),
+        (("--baselines", "-score"), "no column 'score'"),
+        (("--baselines",), "names of scores or columns are missing"),
+        (("--classes", "a,a"), "expected two names, the positive one last, such as"),
         (("--baselines", "apri"), "mine.csv lacks ast_u_per_l"),
-        (("--classes", "a,b,c"), "expected two names"),
+        (("--classes", "a,b,c"), "such as --classes none,cirrhosis; 3 were given"),
         (("--slices", "mean", "--decimal", ";"), "--decimal"),
         (("--cutoff", "youden:tune"), "0 positive and 0 negative rows of that set"),
         (("--cutoff", "youden"), "expected a number, or youden:SET"),
@@ -100,6 +136,41 @@ def test_a_wrong_option_names_what_there_is(tmp_path, words, sentence):
     with pytest.raises(InputError) as error:
         judge_words(tmp_path, BINARY + "a,0,0.1\nb,1,0.8\n", "--task", "binary", *words)
     assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("task", "cells", "names"),
+    [
+        ("binary", ("no cirrhosis", "cirrhosis"), ["cirrhosis", "no cirrhosis"]),
+        ("binary", ("none", "cirrhosis"), ["cirrhosis", "none"]),
+        ("stages", ("mild", "severe", "moderate"), ["mild", "moderate", "severe"]),
+    ],
+)
+def test_the_option_in_a_message_works_when_copied(tmp_path, task, cells, names):
+    text = BINARY + "".join(f"{name[:4]},{name},{i}\n" for i, name in enumerate(cells))
+    with pytest.raises(InputError) as error:
+        judge_words(tmp_path, text, "--task", task)
+    words = shlex.split(str(error.value).partition("--classes ")[2])
+    question = question_of_table(
+        tmp_path / "mine.csv", name=task, classes=words[0].split(",")
+    )
+    assert list(question.classes) == names
+    read_predictions(tmp_path / "mine.csv", task=question)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--baselines", "-age_years"),
+        ("--baselines", "-age_years,", "ast_u_per_l"),
+        ("--baselines=-age_years",),
+    ],
+)
+def test_a_minus_may_stand_first_and_a_blank_after_the_comma(words):
+    (one, *_) = _join_baselines(["--task", "binary", *words, "--out", "x"])[2:]
+    assert one.startswith("--baselines=-age_years")
+    names = _parser().parse_args([one]).baselines
+    assert names == ["-age_years", "ast_u_per_l"][: 1 + ("," in one)]
 
 
 def test_named_classes_are_read_from_the_columns(tmp_path):

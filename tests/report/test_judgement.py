@@ -249,7 +249,7 @@ def test_unlike_truths_and_strange_subjects_are_refused(tmp_path):
     strange = read(tmp_path / "strange.csv", [table[0] | {"subject": "?"}])
     with pytest.raises(InputError) as raised:
         report.judge(main, task=TASK, compare=[wrong, strange])
-    assert "wrong.csv: another target for 1 examinations (such as subject 'S000')" in (
+    assert "wrong.csv: another target for 1 examination (such as subject 'S000')" in (
         str(raised.value)
     )
     assert "strange.csv: no (subject, visit) of it is judged here" in str(raised.value)

@@ -115,14 +115,15 @@ def test_models_are_compared_by_paired_tests_with_holm(judged):
 def test_a_baseline_is_explained_and_named_first_where_it_does_as_well(judged):
     metrics, page, _ = judged["binary"]
     gain = metrics["models"]["baseline_fib4"]["auc_difference"]
-    assert "this column as it stands, not fitted" in page
+    assert "this column, with the sign that the call gave it, not" in page
     assert ("Not shown to do better than a simple" in page) == (gain["low"] <= 0)
     block = {"auc_difference": gain | {"estimate": 0.01, "low": -0.02, "high": 0.04}}
     models = {"baseline_fib4": block, "other": block}
-    (sentence,) = as_good_as({"kind": "binary", "models": models})
+    found = {"kind": "binary", "sets": {"test": {"models": models}}}
+    (sentence,) = as_good_as(found)
     assert "“fib4” (AUC difference 0.01 (−0.02 to 0.04), n = 120)." in sentence
     block["auc_difference"] = gain | {"estimate": 0.05, "low": 0.01}
-    assert as_good_as({"kind": "binary", "models": models}) == []
+    assert as_good_as(found) == []
 
 
 def test_mcnemar_is_the_exact_binomial_test(judged):

@@ -11,6 +11,8 @@ from liverjax.cohort import files
 from liverjax.report import checklists
 from liverjax.report.__main__ import main
 from liverjax.report.html import write_report
+from liverjax.report.methods import how_compared
+from liverjax.tasks import make_question
 from tests.report import fake_run, foreign_tables
 
 
@@ -59,6 +61,40 @@ def test_methods_tell_of_a_score_alone_only_what_was_done_with_it(tmp_path):
     assert "area under the ROC curve" in words
     for absent in ("Sensitivity", "Calibration", "decision curves", "no-information"):
         assert absent not in words
+
+
+def compared(tmp_path, columns: dict, *, task: str, names=None) -> str:
+    """How another model and subgroups are said to have been compared."""
+    question = make_question(task)
+    rows = [
+        report.read_predictions(
+            foreign_tables.write(tmp_path / f"{name}.csv", columns), task=question
+        )
+        for name in ("mine", "other")
+    ]
+    found = report.judge(rows[0], task=question, compare=rows[1:], subgroups=names)
+    return " ".join(how_compared(found))
+
+
+def test_subgroups_of_clustered_rows_are_said_to_be_untested(tmp_path):
+    columns = foreign_tables.binary(n=60)
+    assert "compared by tests of interaction, corrected by Holm's method." in (
+        compared(tmp_path, columns, task="binary", names=["sex"])
+    )
+    columns["subject"] = [f"P{i // 2}" for i in range(60)]
+    columns["visit"] = [1 + i % 2 for i in range(60)]
+    said = compared(tmp_path, columns, task="binary", names=["sex"])
+    assert "Subgroups by sex were compared by their intervals alone, which keep" in said
+    assert "patients with several examinations counted as clusters. Holm's" in said
+
+
+def test_points_have_a_test_of_accuracy_and_an_interval_of_tau(tmp_path):
+    columns = foreign_tables.binary(n=30)
+    columns["target"] = [5 + i % 9 for i in range(30)]
+    columns["score"] = [5 + (3 * i) % 10 for i in range(30)]
+    said = compared(tmp_path, columns, task="child_pugh")
+    assert "by McNemar's exact test of accuracy. Holm's method corrected" in said
+    assert "bootstrap intervals, without a test: Kendall's tau." in said
 
 
 def test_what_a_run_does_not_know_is_left_to_the_authors(pages):

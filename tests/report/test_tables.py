@@ -171,7 +171,7 @@ def test_visits_choose_one_examination_a_subject(tmp_path, rule, kept):
     found = read_predictions(table(tmp_path, VISITS), task=TASK, visits=rule)
     assert found.visit.tolist() == kept
     assert len(found.extra["exam_day"]) == len(kept)
-    assert ("1 further examinations" in "".join(found.notes)) == (len(kept) == 2)
+    assert ("1 further examination of" in "".join(found.notes)) == (len(kept) == 2)
 
 
 def test_closest_needs_its_days(tmp_path):

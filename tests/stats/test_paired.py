@@ -161,3 +161,10 @@ def test_nobody_called_positive_has_no_predictive_value_over_subjects():
     )
     assert np.isnan(found[0].estimate)
     assert np.isfinite(found[1].p)
+
+
+def test_equal_calls_have_an_interval_about_zero():
+    for n in range(2, 31):
+        for right in range(n + 1):
+            found = mcnemar(np.array([[right, 0], [0, n - right]]))
+            assert found.low <= 0 <= found.high
