@@ -57,13 +57,7 @@ def survival_figures(rows: Judged) -> Block:
             f"hazard ratio per standard deviation of the risk; {fit.method}",
             len(event),
         )
-    high = high_risk(rows)
-    test = survival.log_rank(rows.target, event=event, group=high)
-    words = f"risk above against up to its median; {test.method}"
-    found |= {
-        "hazard_ratio": ratio,
-        "log_rank": dataclasses.replace(test, method=words),
-    }
+    found |= {"hazard_ratio": ratio, "log_rank": _halves(rows, event=event)}
     if rows.clustered:
         found |= {name: _bare(found[name]) for name in ("hazard_ratio", "log_rank")}
     return found
@@ -87,8 +81,19 @@ def _concordance(rows: Judged, *, event: np.ndarray) -> Estimate:
     return dataclasses.replace(interval, method=words)
 
 
+def _halves(rows: Judged, *, event: np.ndarray) -> Estimate:
+    """The log-rank test of the halves of the risk, where ties leave two of them."""
+    high = high_risk(rows)
+    if high.all() or not high.any():
+        words = "no log-rank test: risk ties at its median, so nobody is above it"
+        return Estimate(np.nan, method=words, n=len(rows.target))
+    test = survival.log_rank(rows.target, event=event, group=high)
+    words = f"risk above against up to its median; {test.method}"
+    return dataclasses.replace(test, method=words)
+
+
 def high_risk(rows: Judged) -> np.ndarray:
-    """Returns whether each row's risk is above the median."""
+    """Returns whether each row's risk is above the median; ties may leave nobody."""
     return rows.score > np.median(rows.score)
 
 
