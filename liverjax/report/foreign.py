@@ -11,6 +11,7 @@ from liverjax import tasks
 from liverjax.cohort.files import read_json
 from liverjax.cohort.table_text import Dialect, number, read_table
 from liverjax.errors import InputError
+from liverjax.report.score_scale import RANK, SCALE
 from liverjax.report.tables import Predictions
 from liverjax.tabular import scores
 from liverjax.tabular.units import ImplausibleValueError
@@ -93,7 +94,9 @@ def question_of_folder(folder: pathlib.Path, *, name: str | None) -> Question:
 def baseline_rows(predictions: Predictions, *, column: str) -> list[dict[str, object]]:
     """Returns a column as the answers of another model, for `write_predictions`.
 
-    Rows with an empty cell are left out: the comparison is on whole rows.
+    The rows say that their scores only rank: a column may happen to lie where
+    probabilities, stages or points do. Rows with an empty cell are left out: the
+    comparison is on whole rows.
 
     Args:
         predictions: The table.
@@ -122,6 +125,7 @@ def baseline_rows(predictions: Predictions, *, column: str) -> list[dict[str, ob
             "visit": visit,
             "score": sign * float(values[i]),
             "target": "",
+            SCALE: RANK,
         }
         | ({"event": str(event[i])} if event is not None else {})
         for i, (subject, visit) in enumerate(predictions.examinations())

@@ -12,21 +12,29 @@ from liverjax.stats.estimate import Estimate
 
 
 def number_figures(rows: Judged) -> Block:
-    """Returns Bland-Altman's figures, concordance and correlations of a measurement."""
+    """Returns Bland-Altman's figures, concordance and correlations of a measurement.
+
+    A score that only ranks has correlations alone.
+    """
     if len(rows.target) < 3:
         return {}
-    agreement = measurement.bland_altman(rows.score, second=rows.target)
-    pair = np.stack([rows.score, rows.target], axis=1)
     found: Block = {
-        "bias": agreement.bias,
-        "limit_of_agreement_lower": agreement.lower,
-        "limit_of_agreement_upper": agreement.upper,
-        "bias_slope": agreement.slope,
-        "icc_agreement": measurement.intraclass_correlations(pair)["icc2_1"],
-        "lin_concordance": measurement.lin_concordance(rows.score, second=rows.target),
         "pearson": correlation.pearson(rows.score, y=rows.target),
         "spearman": correlation.spearman(rows.score, y=rows.target),
     }
+    if rows.ideal is not None:
+        agreement = measurement.bland_altman(rows.score, second=rows.target)
+        pair = np.stack([rows.score, rows.target], axis=1)
+        found |= {
+            "bias": agreement.bias,
+            "limit_of_agreement_lower": agreement.lower,
+            "limit_of_agreement_upper": agreement.upper,
+            "bias_slope": agreement.slope,
+            "icc_agreement": measurement.intraclass_correlations(pair)["icc2_1"],
+            "lin_concordance": measurement.lin_concordance(
+                rows.score, second=rows.target
+            ),
+        }
     if rows.clustered:
         found = {name: _bare(value) for name, value in found.items()}
     tau = rank_correlation.kendall_tau(rows.score, y=rows.target, weight=rows.weight)

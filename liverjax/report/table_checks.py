@@ -10,6 +10,13 @@ import numpy as np
 from liverjax.cohort.schema import TRAIN
 from liverjax.cohort.table_text import Table, TableRow, near_names, number
 from liverjax.errors import InputError
+from liverjax.report.score_scale import (
+    SCALE,
+    SUM_TOLERANCE,
+    call_classes,
+    decide_scale,
+    scale_problem,
+)
 from liverjax.tasks.generic import Binary
 from liverjax.tasks.kinds import BINARY, NUMBER, STAGES, SURVIVAL, kind_of
 from liverjax.tasks.question import Outcome, Question
@@ -17,8 +24,6 @@ from liverjax.tasks.question import Outcome, Question
 COLUMNS = ("subject", "visit", "set", "site", "fold", "target", "score")
 LAST_COLUMNS = ("class", "members")
 UNKNOWN_CLASS = -1
-# Probabilities rounded to two decimals may miss 1 by this much.
-_SUM_TOLERANCE = 0.021
 _EVENT = "event"
 # What other frameworks call our columns.
 _WORDS = {
@@ -104,6 +109,9 @@ class TableChecks:
         classes = self._classes()
         if self.kind == SURVIVAL:
             self._check_events()
+        scale = {row.cells.get(SCALE, "") for row in rows}
+        problem = scale_problem(scale, score=score, task=self.task)
+        self.problems += [problem] if problem else []
         if not self.problems and score is None and probs is None and classes is None:
             self.problems.append("score, prob_* and class are all empty")
         self._check_rows(subject, visit)
@@ -139,8 +147,7 @@ class TableChecks:
         notes: list[str],
     ) -> tuple[np.ndarray, np.ndarray, bool]:
         """Score to rank by, class, and whether the score is in the target's unit."""
-        low, high = self.task.score_range
-        on_scale = self._on_scale(score)
+        on_scale = False
         if score is None and probs is not None:
             score = probs @ np.arange(len(self.task.classes), dtype=float)
             by = "expected class"
@@ -152,17 +159,10 @@ class TableChecks:
         elif score is None:
             score = np.asarray(classes, float)
             notes.append("No score is given: rows are ranked by the predicted class.")
-        elif not on_scale and self.kind == BINARY:
-            notes.append(
-                "Scores are not all within 0 to 1, so they are no probabilities: they "
-                "rank, and there is no calibration and no decision curve. If they are "
-                "percentages, divide them by 100."
-            )
-        elif not on_scale and self.kind != SURVIVAL:
-            notes.append(
-                f"Half of the scores are outside {low:g} to {high:g}: they are used "
-                "for ranking alone."
-            )
+        else:
+            said = self.table.rows[0].cells.get(SCALE, "")
+            on_scale, note = decide_scale(score, probs=probs, said=said, task=self.task)
+            notes += [note] if note else []
         unknown = np.full(len(score), UNKNOWN_CLASS)
         if self.kind in (NUMBER, SURVIVAL):
             return score, unknown, on_scale
@@ -171,21 +171,12 @@ class TableChecks:
             return score, classes, on_scale
         if classes is not None:
             notes.append("--cutoff makes the class; the column class is not used.")
-        if probs is not None and self.kind != BINARY:
-            return score, probs.argmax(axis=1), on_scale
-        if on_scale or named_cutoff:
-            return score, np.asarray(self.task.classify(Outcome(score))), on_scale
+        called = call_classes(Outcome(score, probs), on_scale=on_scale, task=self.task)
+        if called is not None:
+            return score, called, on_scale
         words = "No class is given and none can be made of such scores"
         notes.append(words + (": name --cutoff." if self.kind == BINARY else "."))
         return score, unknown, False
-
-    def _on_scale(self, score: np.ndarray | None) -> bool:
-        if score is None or self.kind == SURVIVAL:
-            return False
-        low, high = self.task.score_range
-        if self.kind == BINARY:
-            return bool(np.all((score >= 0) & (score <= 1)))
-        return bool(low - 1 <= np.median(score) <= high + 1)
 
     def _check_events(self) -> None:
         for row in self.table.rows:
@@ -302,7 +293,7 @@ class TableChecks:
         for row, values, sum_ in zip(self.table.rows, probs, total, strict=True):
             if np.any((values < 0) | (values > 1)):
                 self._note(row, "a probability is outside 0..1")
-            elif abs(sum_ - 1) > _SUM_TOLERANCE:
+            elif abs(sum_ - 1) > SUM_TOLERANCE:
                 self._note(row, f"probabilities sum to {sum_:.4g}, expected 1")
         return probs
 

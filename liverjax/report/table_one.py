@@ -10,13 +10,15 @@ import numpy as np
 from liverjax.cohort.table_text import is_numeric_column, number
 from liverjax.errors import InputError
 from liverjax.report import markup
+from liverjax.report.score_scale import SCALE
 from liverjax.report.tables import Predictions
 from liverjax.stats import groups
 from liverjax.tasks.question import Question
 
 _MOST_VALUES = 6
-# Day offsets order the visits of one subject; their median describes nobody.
-_NOT_DESCRIBED = ("exam_day", "reference_day")
+# Day offsets order the visits of one subject, their median describes nobody; nor does
+# what the table says of its scores.
+_NOT_DESCRIBED = ("exam_day", "reference_day", SCALE)
 
 
 def table_one(rows: Predictions, *, task: Question) -> str:

@@ -109,7 +109,9 @@ def read_predictions(
     ``subject``, ``target`` and one of ``score``, ``prob_<class>`` for all classes, and
     ``class`` are enough. Without ``score`` rows are ranked by the expected class index,
     or by the class itself; without ``class`` it is the task's cut-offs on the score, or
-    the likeliest class. Absent ``visit`` is 1, absent ``set`` is ``test``.
+    the likeliest class. Absent ``visit`` is 1, absent ``set`` is ``test``. A column
+    ``score_scale`` says ``rank`` of scores that only rank, ``target`` of those in the
+    target's unit; without it their range tells.
 
     Args:
         path: A CSV file.
@@ -169,7 +171,7 @@ def write_predictions(
         for name in ("score", *(p for p in probabilities if p in row)):
             if not math.isfinite(row.get(name, math.nan)):
                 raise ValueError(f"{who}: {name}={row.get(name)} is not finite")
-        if row.get("class", task.classes[0]) not in task.classes:
+        if "class" in row and row["class"] not in task.classes:
             raise ValueError(f"{who}: class {row['class']!r} is not in {task.classes}")
     present = {name for row in rows for name in row}
     ordered = [*COLUMNS, *(p for p in probabilities if p in present), *LAST_COLUMNS]
