@@ -119,6 +119,11 @@ def call_classes(
     return None
 
 
+def is_called_later(task: Question) -> bool:
+    """Returns whether a set of the table will choose the cut-off (``youden:SET``)."""
+    return isinstance(task, Binary) and bool(task.cutoff_from)
+
+
 def _of_stages(
     score: np.ndarray, probs: np.ndarray | None, *, last: int
 ) -> tuple[bool, str]:

@@ -15,6 +15,7 @@ from liverjax.report.score_scale import (
     SUM_TOLERANCE,
     call_classes,
     decide_scale,
+    is_called_later,
     scale_problem,
 )
 from liverjax.tasks.generic import Binary
@@ -174,8 +175,9 @@ class TableChecks:
         called = call_classes(Outcome(score, probs), on_scale=on_scale, task=self.task)
         if called is not None:
             return score, called, on_scale
-        words = "No class is given and none can be made of such scores"
-        notes.append(words + (": name --cutoff." if self.kind == BINARY else "."))
+        if not is_called_later(self.task):
+            words = "No class is given and none can be made of such scores"
+            notes.append(words + (": name --cutoff." if self.kind == BINARY else "."))
         return score, unknown, False
 
     def _check_events(self) -> None:

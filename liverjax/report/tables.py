@@ -14,6 +14,7 @@ from jaxtyping import Float, Int, Shaped
 from liverjax.cohort.files import sha256_file, write_csv
 from liverjax.cohort.table_text import Dialect, number, read_table
 from liverjax.errors import InputError, raise_all
+from liverjax.report.score_scale import call_classes, is_called_later
 from liverjax.report.table_checks import (
     COLUMNS,
     LAST_COLUMNS,
@@ -300,21 +301,26 @@ def _mean_of_slices(predictions: Predictions, *, task: Question) -> Predictions:
         group=group,
         num_groups=len(first),
     )
-    if np.all(predictions.predicted_class == UNKNOWN_CLASS):
-        classes = found.predicted_class
-    elif outcome.probs is not None and len(task.classes) > 2:
-        classes = outcome.probs.argmax(axis=1)
-    else:
-        classes = np.asarray(task.classify(outcome))
+    classes = None
     note = (
         f"{len(predictions)} slices were averaged to {len(first)} examinations "
         "(--slices mean): the mean of their scores, then the class."
     )
+    if np.any(predictions.predicted_class != UNKNOWN_CLASS):
+        classes = call_classes(outcome, on_scale=predictions.on_scale, task=task)
+        if classes is None and not is_called_later(task):
+            note += (
+                " Their mean only ranks, so the classes of slices make no class of an "
+                "examination; that takes probabilities"
+                + (", or --cutoff." if len(task.classes) == 2 else ".")
+            )
     return dataclasses.replace(
         found,
         score=outcome.score,
         probs=outcome.probs,
-        predicted_class=classes,
+        predicted_class=(
+            np.full(len(first), UNKNOWN_CLASS) if classes is None else classes
+        ),
         notes=(*predictions.notes, note),
     )
 
