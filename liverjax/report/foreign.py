@@ -118,7 +118,10 @@ def baseline_rows(predictions: Predictions, *, column: str) -> list[dict[str, ob
             f"--baselines {column}: {predictions.file} has no column {name!r}; it has "
             f"{known}; scores that are computed: {', '.join(SCORES)}"
         )
-    event = predictions.extra.get("event")
+    # What the folder needs beside the score: how follow-ups ended, and which slice.
+    more = {
+        n: predictions.extra[n] for n in ("event", "slice") if n in predictions.extra
+    }
     return [
         {
             "subject": subject,
@@ -127,8 +130,8 @@ def baseline_rows(predictions: Predictions, *, column: str) -> list[dict[str, ob
             "target": "",
             SCALE: RANK,
         }
-        | ({"event": str(event[i])} if event is not None else {})
-        for i, (subject, visit) in enumerate(predictions.examinations())
+        | {name: str(cells[i]) for name, cells in more.items()}
+        for i, (subject, visit) in enumerate(predictions.examined())
         if np.isfinite(values[i])
     ]
 

@@ -139,7 +139,7 @@ def join(
     cells = {(row["subject"], int(row.get("visit") or 1)): row for row in examinations}
     own = {"subject", "visit", "set", "site", *predictions.extra}
     names = [name for name in examinations[0] if name not in own]
-    found = [cells.get(key, {}) for key in predictions.examinations()]
+    found = [cells.get(key, {}) for key in predictions.examined()]
     joined = {
         name: np.array([row.get(name, "") for row in found], dtype=np.str_)
         for name in names
@@ -268,7 +268,7 @@ def _input(
     predictions: Predictions, examinations: Sequence[Mapping[str, str]] | None
 ) -> dict[str, Any]:
     has_truth = np.isfinite(predictions.target)
-    have = {*predictions.examinations(), *predictions.left_out}
+    have = {*predictions.examined(), *predictions.left_out}
     prepared = [
         (row["subject"], int(row.get("visit") or 1)) for row in examinations or ()
     ]

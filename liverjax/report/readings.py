@@ -127,6 +127,11 @@ def judge_readings(readings: Readings, *, rows: Predictions) -> dict[str, Any]:
     Raises:
         InputError: If no examination, or one class alone, was read by all.
     """
+    if rows.slice_of is not None:
+        raise InputError(
+            f"{readings.file}: readers read examinations, and the rows of {rows.file} "
+            "are slices; average them (--slices mean)"
+        )
     rows = rows.take(np.isfinite(rows.target))
     keys = rows.examinations()
     names, ways = readings.readers, readings.ways

@@ -188,43 +188,6 @@ def test_slices_are_averaged_to_patients(tmp_path):
     assert metrics["auc"]["estimate"] == 1
 
 
-LOGITS = "subject,target,score,class\n" + "".join(
-    f"{s},{t},{v},{int(v > -2)}\n"
-    for s, t, vs in (("a", 0, (-4, -3)), ("b", 1, (-1.5, -1)), ("c", 1, (0.5, 2)))
-    for v in vs
-)
-
-
-def mean_of_logits(tmp_path, **options):
-    """Slices are called from -2 on, which no column tells."""
-    path = tmp_path / "slices.csv"
-    path.write_text(LOGITS)
-    task = question_of_table(path, name="binary", **options)
-    return read_predictions(path, task=task, slices="mean")
-
-
-def test_averaged_ranks_make_no_class_at_a_cutoff_of_probabilities(tmp_path):
-    found = mean_of_logits(tmp_path)
-    assert found.predicted_class.tolist() == [UNKNOWN_CLASS] * 3
-    assert "make no class of an examination" in found.notes[-1]
-
-
-def test_averaged_ranks_make_classes_at_a_named_cutoff(tmp_path):
-    assert mean_of_logits(tmp_path, cutoff="-2").predicted_class.tolist() == [0, 1, 1]
-    later = mean_of_logits(tmp_path, cutoff="youden:test")
-    assert "make no class" not in " ".join(later.notes)
-
-
-def test_averaged_probabilities_make_classes_beside_logits(tmp_path):
-    path = tmp_path / "slices.csv"
-    rows = ("a,0,-4,0.1", "a,0,-3,0.2", "b,1,0.3,0.9", "b,1,-1,0.4", "c,1,2,0.7")
-    path.write_text("subject,target,score,prob_1\n" + "\n".join(rows) + "\n")
-    task = question_of_table(path, name="binary")
-    found = read_predictions(path, task=task, slices="mean")
-    assert found.predicted_class.tolist() == [0, 1, 1]
-    assert found.score == pytest.approx([-3.5, -0.35, 2])
-
-
 def test_clustered_slices_resample_patients(tmp_path):
     _, metrics = slices(tmp_path, "clustered")
     scores = [0.1, 0.4, 0.3, 0.9, 0.6, 0.2, 0.7, 0.8, 0.3, 0.7]
