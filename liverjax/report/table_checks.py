@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 
 from liverjax.cohort.schema import TRAIN
-from liverjax.cohort.table_text import Table, TableRow, near_names, number
+from liverjax.cohort.table_text import (
+    Table,
+    TableRow,
+    is_numeric_column,
+    near_names,
+    number,
+)
 from liverjax.errors import InputError
 from liverjax.report.score_scale import (
     SCALE,
@@ -135,7 +141,9 @@ class TableChecks:
             "probs": probs,
             "predicted_class": predicted,
             "members": self._whole("members", empty=1),
-            "extra": {n: self._text(n) for n in self.table.columns if n not in known},
+            "extra": {
+                n: self._further(n) for n in self.table.columns if n not in known
+            },
             "on_scale": on_scale,
             "notes": tuple(notes),
         }
@@ -227,6 +235,28 @@ class TableChecks:
     def _text(self, name: str, *, empty: str = "") -> np.ndarray:
         cells = (row.cells.get(name, "") or empty for row in self.table.rows)
         return np.array(list(cells), dtype=np.str_)
+
+    def _further(self, name: str) -> np.ndarray:
+        """A column that others read, with the decimal point in its numbers.
+
+        Where some cells are no numbers, only a column with a unit in its name is one of
+        numbers.
+        """
+        cells = self._text(name)
+        if self.decimal == ".":
+            return cells
+        pointed = [self._with_point(cell) for cell in cells.tolist()]
+        if None in pointed and not is_numeric_column(name):
+            return cells
+        pairs = zip(pointed, cells.tolist(), strict=True)
+        return np.array([new or old for new, old in pairs], dtype=np.str_)
+
+    def _with_point(self, cell: str) -> str | None:
+        try:
+            number(cell, decimal=self.decimal)
+        except InputError:
+            return None
+        return cell.replace(self.decimal, ".")
 
     def _number(self, row: TableRow, name: str) -> float:
         try:

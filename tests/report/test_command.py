@@ -126,9 +126,7 @@ def test_a_folder_judged_again_gives_the_same_file(tmp_path, monkeypatch):
 
 def test_a_ceiling_of_an_earlier_call_is_not_used_unasked(tmp_path):
     words = [f"--predictions={visited(tmp_path)}", "--task=child_pugh"]
-    with pytest.raises(
-        InputError, match=r"phantom\.json: stands there from an"
-    ):
+    with pytest.raises(InputError, match=r"phantom\.json: stands there from an"):
         main([*words, f"--out={tmp_path}"])
 
 

@@ -10,6 +10,7 @@ import sklearn.metrics
 
 from liverjax import report
 from liverjax.cohort.files import read_csv, read_json
+from liverjax.cohort.table_text import Dialect
 from liverjax.errors import InputError
 from liverjax.report.__main__ import main
 from liverjax.report.foreign import baseline_rows, question_of_table
@@ -320,6 +321,17 @@ def test_scores_that_the_probabilities_give_are_expected_stages(tmp_path):
     assert found.on_scale
     assert "expected stages of the probabilities" in found.notes[0]
     assert not scored(tmp_path, (0.9,) * 4, more=",0.6,0.3,0.1,0").on_scale
+
+
+def test_a_score_is_made_of_columns_with_decimal_commas(tmp_path):
+    path = tmp_path / "german.csv"
+    rows = [f"p{i};{i % 2};0,{i};60,5;{40 + i},25;36;200\n" for i in range(9)]
+    path.write_text(LABS.replace(",", ";") + "".join(rows))
+    comma = Dialect(delimiter=";", decimal=",")
+    task = question_of_table(path, name="binary", dialect=comma)
+    table = read_predictions(path, task=task, dialect=comma)
+    found = baseline_rows(table, column="fib4")[0]["score"]
+    assert found == pytest.approx(60.5 * 40.25 / (200 * 6))
 
 
 def test_platelets_in_another_unit_are_refused_with_the_reason(tmp_path):
