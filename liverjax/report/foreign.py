@@ -27,6 +27,10 @@ SCORES: Mapping[str, tuple[Callable[..., np.ndarray], tuple[str, ...]]] = {
     "apri": (scores.apri, ("ast_u_per_l", "platelets_10e9_per_l")),
     "albi": (scores.albi, ("bilirubin_umol_per_l", "albumin_g_per_l")),
 }
+# A column that a score takes where the table has it, and what holds where it has not.
+OPTIONAL: Mapping[str, tuple[str, str]] = {
+    "apri": ("ast_uln_u_per_l", "40 U/l assumed as the laboratory's upper limit of AST")
+}
 
 
 def question_of_table(
@@ -165,7 +169,8 @@ def _score(predictions: Predictions, name: str) -> np.ndarray:
             f"--baselines {name}: needs the columns {', '.join(needed)}; "
             f"{predictions.file} lacks {', '.join(lacking)}"
         )
-    columns = {column: _column(predictions, column) for column in needed}
+    further = [c for c in OPTIONAL.get(name, ())[:1] if c in predictions.extra]
+    columns = {column: _column(predictions, column) for column in (*needed, *further)}
     try:
         return np.asarray(compute(**columns), float)
     except ImplausibleValueError as error:

@@ -15,6 +15,7 @@ from liverjax.errors import InputError
 from liverjax.report.__main__ import main
 from liverjax.report.foreign import baseline_rows, question_of_table
 from liverjax.report.score_scale import SCALE
+from liverjax.report.simple_models import describe_baselines
 from liverjax.report.table_checks import UNKNOWN_CLASS
 from liverjax.report.tables import read_predictions, write_predictions
 
@@ -332,6 +333,26 @@ def test_a_score_is_made_of_columns_with_decimal_commas(tmp_path):
     table = read_predictions(path, task=task, dialect=comma)
     found = baseline_rows(table, column="fib4")[0]["score"]
     assert found == pytest.approx(60.5 * 40.25 / (200 * 6))
+
+
+def apri_of(tmp_path, *, limit: str) -> tuple[float, str]:
+    """Returns the APRI of 80 U/l AST and 100 platelets, and how the page tells it."""
+    path = tmp_path / "mine.csv"
+    more = ",ast_uln_u_per_l" if limit else ""
+    header = f"subject,target,score,ast_u_per_l,platelets_10e9_per_l{more}\n"
+    path.write_text(header + f"a,0,0.2,80,100{limit}\nb,1,0.9,80,100{limit}\n")
+    table = read_predictions(path, task=question_of_table(path, name="binary"))
+    score = baseline_rows(table, column="apri")[0]["score"]
+    return score, describe_baselines(["baseline_apri"], columns=table.extra)
+
+
+def test_apri_takes_the_laboratorys_limit_and_says_where_there_is_none(tmp_path):
+    score, words = apri_of(tmp_path, limit=",32")
+    assert score == pytest.approx(100 * (80 / 32) / 100)
+    assert "platelets_10e9_per_l, ast_uln_u_per_l, not fitted." in words
+    score, words = apri_of(tmp_path, limit="")
+    assert score == pytest.approx(100 * (80 / 40) / 100)
+    assert "40 U/l assumed" in words
 
 
 def test_platelets_in_another_unit_are_refused_with_the_reason(tmp_path):
