@@ -113,7 +113,11 @@ def judge(
         "subgroups": judge_subgroups(
             judged_sets[top], task=task, names=subgroups, seed=seed
         ),
-        "readers": judge_readings(readings, rows=predictions) if readings else None,
+        "readers": (
+            judge_readings(readings, rows=predictions, headline=top)
+            if readings
+            else None
+        ),
         "task": task.name,
         "kind": kind_of(task),
         "options": _options(task),
