@@ -364,13 +364,3 @@ def test_platelets_in_another_unit_are_refused_with_the_reason(tmp_path):
 def test_two_rows_of_numbers_have_a_page(tmp_path):
     judge_words(tmp_path, BINARY + "a,1,1.2\nb,4,3.1\n", "--task", "number")
     assert (tmp_path / "out" / "report.html").exists()
-
-
-def test_stages_that_are_only_ranked_have_subgroups_without_accuracy(tmp_path):
-    text = "subject,target,score,sex\n" + "".join(
-        f"p{i},{i % 4},{90 + 100 * (i % 4) + i},{'fm'[i // 8]}\n" for i in range(16)
-    )
-    judge_words(tmp_path, text, "--task", "stages", "--subgroups", "sex")
-    metrics = read_json(tmp_path / "out" / "metrics.json")
-    assert metrics["subgroups"]["sex"]["levels"]["f"]["estimate"] is None
-    assert metrics["auc_from_2"]["estimate"] == 1
