@@ -31,7 +31,7 @@ from liverjax.report.foreign import (
 from liverjax.report.headlines import HEADLINES
 from liverjax.report.html import RESEARCH_ONLY, write_report
 from liverjax.report.readings import READINGS, read_readings, write_readings
-from liverjax.report.run import judge_run
+from liverjax.report.run import CEILING, judge_run
 from liverjax.report.tables import (
     SLICES,
     VISITS,
@@ -65,13 +65,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given_as = (before.get("input") or {}).get("file")
     if readings:
         write_readings(folder / READINGS, readings, task=task)
+    if given.ceiling:
+        _bring_ceiling(given.ceiling, folder)
     metrics = judge_run(
         folder,
         task=task,
         visits=given.visits or before.get("visits"),
         slices=given.slices or before.get("slices"),
         subgroups=given.subgroups or list(before.get("subgroups") or {}) or None,
-        ceiling=given.ceiling,
         given_as=given_as,
         headline=given.set or before.get("headline"),
     )
@@ -189,6 +190,12 @@ def _bring_all(
             f"{folder / READINGS}: stands there from an earlier call; remove it, name "
             "it after --readings, or choose another --out"
         )
+    ceiling = folder / CEILING
+    if ceiling.exists() and not (given.ceiling or (folder / "config.json").exists()):
+        raise InputError(
+            f"{ceiling}: stands there from an earlier call; remove it, name it after "
+            "--ceiling, or choose another --out"
+        )
     others = question_of_others(task)
     for other in given.compare:
         path = folder / "models" / f"{other.stem}.csv"
@@ -237,6 +244,22 @@ def _bring(
     write_csv(target, with_points(table, dialect=dialect), columns=table.columns)
     again = read_predictions(target, task=task, slices=slices)
     return dataclasses.replace(again, file=read.file)
+
+
+def _bring_ceiling(source: pathlib.Path, folder: pathlib.Path) -> None:
+    """Copies the ceiling into the folder, which is judged again with it."""
+    known = read_json(source)
+    if not isinstance(known, dict) or not isinstance(known.get("ceiling"), dict):
+        raise InputError(
+            f"{source}: holds no ceiling; --ceiling is phantom.json of a synthetic "
+            "cohort"
+        )
+    target = folder / CEILING
+    if target.exists() and sha256_file(target) == sha256_file(source):
+        return
+    if target.exists() and (folder / "config.json").exists():
+        raise InputError(f"{target}: the run has a ceiling of its own; no --ceiling")
+    write_bytes(target, source.read_bytes())
 
 
 def _summary(metrics: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from liverjax.report.score_scale import call_classes, decide_scale
 from liverjax.report.words import counted
 from liverjax.tasks.generic import Binary
 from liverjax.tasks.kinds import BINARY, NUMBER, STAGES, SURVIVAL, kind_of
@@ -39,6 +40,7 @@ def choose_answer(
     score: Float[np.ndarray, " n"] | None,
     probs: Float[np.ndarray, "n k"] | None,
     classes: Int[np.ndarray, " n"] | None,
+    said: str = "",
 ) -> Answer:
     """Returns the score to rank by and the class, from whichever columns there are.
 
@@ -50,69 +52,35 @@ def choose_answer(
         score: The column ``score``.
         probs: The columns ``prob_<class>``.
         classes: Indices of the column ``class``.
+        said: What the table says of its scores (`decide_scale`).
     """
-    on_scale = _on_scale(score, task=task)
-    notes = _ranked_by(task, score=score, probs=probs, on_scale=on_scale)
+    notes: tuple[str, ...]
+    on_scale = False
     if score is None and probs is not None:
+        by = {BINARY: f"probability of {task.classes[-1]}", STAGES: "expected stage"}
+        shown = by.get(kind_of(task), "expected class")
+        notes = (f"No score is given: rows are ranked by the {shown}.",)
         score = probs @ np.arange(len(task.classes), dtype=float)
-        on_scale = kind_of(task) in (BINARY, STAGES)
+        on_scale = kind_of(task) in by
     elif score is None:
         assert classes is not None
+        notes = ("No score is given: rows are ranked by the predicted class.",)
         score = np.asarray(classes, float)
-    elif probs is not None:
-        notes += _side_by_side(task, score=score, probs=probs)
+    else:
+        on_scale, note = decide_scale(score, probs=probs, said=said, task=task)
+        notes = (note,) if note else ()
+        if probs is not None:
+            notes += _side_by_side(task, score=score, probs=probs, on_scale=on_scale)
     called, more = _called(
         task, score=score, probs=probs, classes=classes, on_scale=on_scale
     )
     if called is None:
-        return Answer(score, np.full(len(score), UNKNOWN_CLASS), on_scale, notes + more)
+        called = np.full(len(score), UNKNOWN_CLASS)
     return Answer(score, called, on_scale, notes + more)
 
 
-def _on_scale(score: np.ndarray | None, *, task: Question) -> bool:
-    kind = kind_of(task)
-    if score is None or kind == SURVIVAL:
-        return False
-    low, high = task.score_range
-    if kind == BINARY:
-        return bool(np.all((score >= 0) & (score <= 1)))
-    return bool(low - 1 <= np.median(score) <= high + 1)
-
-
-def _ranked_by(
-    task: Question,
-    *,
-    score: np.ndarray | None,
-    probs: np.ndarray | None,
-    on_scale: bool,
-) -> tuple[str, ...]:
-    """What ranks where it is not a score in the target's unit."""
-    kind = kind_of(task)
-    if score is None and probs is not None:
-        by = {BINARY: f"probability of {task.classes[-1]}", STAGES: "expected stage"}
-        shown = by.get(kind, "expected class")
-        return (f"No score is given: rows are ranked by the {shown}.",)
-    if score is None:
-        return ("No score is given: rows are ranked by the predicted class.",)
-    if on_scale or kind == SURVIVAL:
-        return ()
-    if kind == BINARY and probs is None:
-        return (
-            "Scores are not all within 0 to 1, so they are no probabilities: they "
-            "rank, and there is no calibration and no decision curve. If they are "
-            "percentages, divide them by 100.",
-        )
-    if kind == BINARY:
-        return ()
-    low, high = task.score_range
-    return (
-        f"Half of the scores are outside {low:g} to {high:g}: they are used for "
-        "ranking alone.",
-    )
-
-
 def _side_by_side(
-    task: Question, *, score: np.ndarray, probs: np.ndarray
+    task: Question, *, score: np.ndarray, probs: np.ndarray, on_scale: bool
 ) -> tuple[str, ...]:
     """Which column is judged for what, where the score is not that of the shares."""
     total = probs.sum(axis=1)
@@ -122,9 +90,13 @@ def _side_by_side(
     kind = kind_of(task)
     if kind == BINARY:
         name = f"prob_{task.classes[1]}"
+        cut = on_scale or (isinstance(task, Binary) and task.cutoff is not None)
+        calls = (
+            ("and is cut into calls", "") if cut else ("alone", "makes the calls and ")
+        )
         return (
-            f"The columns score and {name} differ: score ranks (AUC, ROC curve) and is "
-            f"cut into calls; {name} is judged by calibration, Brier score and "
+            f"The columns score and {name} differ: score ranks (AUC, ROC curve) "
+            f"{calls[0]}; {name} {calls[1]}is judged by calibration, Brier score and "
             "decision curve.",
         )
     of_shares = (
@@ -157,11 +129,7 @@ def _called(
         notes = ("--cutoff makes the class; the column class is not used.",)
     if chosen:
         return None, notes
-    made = None
-    if probs is not None and kind != BINARY:
-        made = probs.argmax(axis=1)
-    elif on_scale or named:
-        made = np.asarray(task.classify(Outcome(score)))
+    made = call_classes(Outcome(score, probs), on_scale=on_scale, task=task)
     if classes is not None and not named:
         return classes, _contradiction(task, classes, made=made, score=score)
     if made is None:

@@ -258,7 +258,7 @@ def _cut_calibrations(run: RunFolder, judged: Judged, task: Question) -> str:
 
 def _agreement(run: RunFolder, judged: Judged, task: Question) -> str:
     del task
-    if len(judged.target) < 3:
+    if len(judged.target) < 3 or judged.ideal is None:
         return ""
     agreement = measurement.bland_altman(judged.score, second=judged.target)
     return _figure(

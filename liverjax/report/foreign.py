@@ -18,6 +18,7 @@ from liverjax.cohort.table_text import (
     read_table,
 )
 from liverjax.errors import InputError
+from liverjax.report.score_scale import RANK, SCALE
 from liverjax.report.tables import Predictions
 from liverjax.report.words import counted
 from liverjax.tabular import scores
@@ -34,6 +35,10 @@ SCORES: Mapping[str, tuple[Callable[..., np.ndarray], tuple[str, ...]]] = {
     ),
     "apri": (scores.apri, ("ast_u_per_l", "platelets_10e9_per_l")),
     "albi": (scores.albi, ("bilirubin_umol_per_l", "albumin_g_per_l")),
+}
+# A column that a score takes where the table has it, and what holds where it has not.
+OPTIONAL: Mapping[str, tuple[str, str]] = {
+    "apri": ("ast_uln_u_per_l", "40 U/l assumed as the laboratory's upper limit of AST")
 }
 
 
@@ -102,7 +107,9 @@ def question_of_folder(folder: pathlib.Path, *, name: str | None) -> Question:
 def baseline_rows(predictions: Predictions, *, column: str) -> list[dict[str, object]]:
     """Returns a column as the answers of another model, for `write_predictions`.
 
-    Rows with an empty cell are left out: the comparison is on whole rows.
+    The rows say that their scores only rank: a column may happen to lie where
+    probabilities, stages or points do. Rows with an empty cell are left out: the
+    comparison is on whole rows.
 
     Args:
         predictions: The table.
@@ -129,16 +136,20 @@ def baseline_rows(predictions: Predictions, *, column: str) -> list[dict[str, ob
         raise InputError(
             f"--baselines {column}: no row of {predictions.file} has a value"
         )
-    event = predictions.extra.get("event")
+    # What the folder needs beside the score: how follow-ups ended, and which slice.
+    more = {
+        n: predictions.extra[n] for n in ("event", "slice") if n in predictions.extra
+    }
     return [
         {
             "subject": subject,
             "visit": visit,
             "score": sign * float(values[i]),
             "target": "",
+            SCALE: RANK,
         }
-        | ({"event": str(event[i])} if event is not None else {})
-        for i, (subject, visit) in enumerate(predictions.examinations())
+        | {name: str(cells[i]) for name, cells in more.items()}
+        for i, (subject, visit) in enumerate(predictions.examined())
         if np.isfinite(values[i])
     ]
 
@@ -172,7 +183,8 @@ def _score(predictions: Predictions, name: str) -> np.ndarray:
             f"--baselines {name}: needs the columns {', '.join(needed)}; "
             f"{predictions.file} lacks {', '.join(lacking)}"
         )
-    columns = {column: _column(predictions, column) for column in needed}
+    further = [c for c in OPTIONAL.get(name, ())[:1] if c in predictions.extra]
+    columns = {column: _column(predictions, column) for column in (*needed, *further)}
     try:
         return np.asarray(compute(**columns), float)
     except ImplausibleValueError as error:

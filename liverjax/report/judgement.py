@@ -93,7 +93,8 @@ def judge(
         "headline": headline,
         "sets": sets,
         "sites": _sites(judged_sets, top=top, task=task, seed=seed),
-        "readers": judge_readings(readings, rows=predictions) if readings else None,
+        "readers": readings
+        and judge_readings(readings, rows=predictions, headline=top),
         "task": task.name,
         "kind": kind_of(task),
         "options": _options(task),
@@ -121,7 +122,7 @@ def join(
     cells = {(row["subject"], int(row.get("visit") or 1)): row for row in examinations}
     own = {"subject", "visit", "set", "site", *predictions.extra}
     names = [name for name in examinations[0] if name not in own]
-    found = [cells.get(key, {}) for key in predictions.examinations()]
+    found = [cells.get(key, {}) for key in predictions.examined()]
     joined = {
         name: np.array([row.get(name, "") for row in found], dtype=np.str_)
         for name in names
@@ -249,7 +250,7 @@ def _input(
     predictions: Predictions, examinations: Sequence[Mapping[str, str]] | None
 ) -> dict[str, Any]:
     has_truth = np.isfinite(predictions.target)
-    have = {*predictions.examinations(), *predictions.left_out}
+    have = {*predictions.examined(), *predictions.left_out}
     prepared = [
         (row["subject"], int(row.get("visit") or 1)) for row in examinations or ()
     ]

@@ -12,21 +12,29 @@ from liverjax.stats.estimate import Estimate
 
 
 def number_figures(rows: Judged) -> Block:
-    """Returns Bland-Altman's figures, concordance and correlations of a measurement."""
+    """Returns Bland-Altman's figures, concordance and correlations of a measurement.
+
+    A score that only ranks has correlations alone.
+    """
     if len(rows.target) < 3:
         return {}
-    agreement = measurement.bland_altman(rows.score, second=rows.target)
-    pair = np.stack([rows.score, rows.target], axis=1)
     found: Block = {
-        "bias": agreement.bias,
-        "limit_of_agreement_lower": agreement.lower,
-        "limit_of_agreement_upper": agreement.upper,
-        "bias_slope": agreement.slope,
-        "icc_agreement": measurement.intraclass_correlations(pair)["icc2_1"],
-        "lin_concordance": measurement.lin_concordance(rows.score, second=rows.target),
         "pearson": correlation.pearson(rows.score, y=rows.target),
         "spearman": correlation.spearman(rows.score, y=rows.target),
     }
+    if rows.ideal is not None:
+        agreement = measurement.bland_altman(rows.score, second=rows.target)
+        pair = np.stack([rows.score, rows.target], axis=1)
+        found |= {
+            "bias": agreement.bias,
+            "limit_of_agreement_lower": agreement.lower,
+            "limit_of_agreement_upper": agreement.upper,
+            "bias_slope": agreement.slope,
+            "icc_agreement": measurement.intraclass_correlations(pair)["icc2_1"],
+            "lin_concordance": measurement.lin_concordance(
+                rows.score, second=rows.target
+            ),
+        }
     if rows.clustered:
         found = {name: _bare(value) for name, value in found.items()}
     tau = rank_correlation.kendall_tau(rows.score, y=rows.target, weight=rows.weight)
@@ -57,13 +65,7 @@ def survival_figures(rows: Judged) -> Block:
             f"hazard ratio per standard deviation of the risk; {fit.method}",
             len(event),
         )
-    high = high_risk(rows)
-    test = survival.log_rank(rows.target, event=event, group=high)
-    words = f"risk above against up to its median; {test.method}"
-    found |= {
-        "hazard_ratio": ratio,
-        "log_rank": dataclasses.replace(test, method=words),
-    }
+    found |= {"hazard_ratio": ratio, "log_rank": _halves(rows, event=event)}
     if rows.clustered:
         found |= {name: _bare(found[name]) for name in ("hazard_ratio", "log_rank")}
     return found
@@ -87,8 +89,19 @@ def _concordance(rows: Judged, *, event: np.ndarray) -> Estimate:
     return dataclasses.replace(interval, method=words)
 
 
+def _halves(rows: Judged, *, event: np.ndarray) -> Estimate:
+    """The log-rank test of the halves of the risk, where ties leave two of them."""
+    high = high_risk(rows)
+    if high.all() or not high.any():
+        words = "no log-rank test: risk ties at its median, so nobody is above it"
+        return Estimate(np.nan, method=words, n=len(rows.target))
+    test = survival.log_rank(rows.target, event=event, group=high)
+    words = f"risk above against up to its median; {test.method}"
+    return dataclasses.replace(test, method=words)
+
+
 def high_risk(rows: Judged) -> np.ndarray:
-    """Returns whether each row's risk is above the median."""
+    """Returns whether each row's risk is above the median; ties may leave nobody."""
     return rows.score > np.median(rows.score)
 
 

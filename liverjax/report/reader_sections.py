@@ -44,6 +44,7 @@ def readers(run: RunFolder) -> Section:
         _forest(run, found),
         markup.table(header, rows, caption=caption),
         _kappas(found["agreement"]),
+        _one_set(found),
         source=f"metrics.json (readers), made of {found['file']}",
     )
 
@@ -89,3 +90,11 @@ def _kappas(agreement: Mapping[str, Any]) -> str:
         for way, metric in agreement.items()
     ]
     return f"<p>{' '.join(sentences)}</p>" if sentences else ""
+
+
+def _one_set(found: Mapping[str, Any]) -> str:
+    """Which set was judged, and what was read of others."""
+    others = ", ".join(f"{n} of {name}" for name, n in found["other_sets"].items())
+    left = f" Other sets were read too and are not judged here: {others}."
+    words = f"Readings are those of the set “{found['set']}”." + left * bool(others)
+    return f"<p>{markup.text(words)}</p>"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from liverjax.cohort.files import write_csv
+from liverjax.cohort.schema import TRAIN
 from liverjax.cohort.table_text import (
     Dialect,
     TableRow,
@@ -91,6 +92,7 @@ def read_readings(
     scores: dict[tuple[str, str], dict[Key, float]] = {}
     calls: dict[tuple[str, str], dict[Key, float]] = {}
     lines: list[tuple[int, str, str]] = []
+    scored: dict[tuple[str, str], dict[bool, int]] = {}
     for row in table.rows:
         try:
             place, key, score, call = _reading(row, task=task, dialect=dialect)
@@ -105,7 +107,17 @@ def read_readings(
             lines.append((row.line, "", text))
         scores[place][key] = score
         calls.setdefault(place, {})[key] = call
-    raise_all(group_lines(lines), title=str(path))
+        own = bool(row.cells.get("score", ""))
+        scored.setdefault(place, {}).setdefault(own, row.line)
+    problems = group_lines(lines)
+    problems += [
+        f"reader {reader!r}, {way} the model: line {lines[True]} has a score, line "
+        f"{lines[False]} a class alone; one scale must rank all readings of a reader: "
+        "write the score into every row, or into none"
+        for (way, reader), lines in scored.items()
+        if len(lines) == 2
+    ]
+    raise_all(problems, title=str(path))
     return Readings(path.name, scores, calls)
 
 
@@ -123,20 +135,33 @@ def write_readings(path: pathlib.Path, readings: Readings, *, task: Question) ->
     write_csv(path, lines, columns=columns)
 
 
-def judge_readings(readings: Readings, *, rows: Predictions) -> dict[str, Any]:
+def judge_readings(
+    readings: Readings, *, rows: Predictions, headline: str
+) -> dict[str, Any]:
     """Returns areas of each reader and the MRMC analysis, as ``metrics.json`` has them.
 
-    Judged are the examinations that every reader read in every way; the rest is
-    counted. Readers and cases are taken as random samples.
+    Judged are the examinations of one set that every reader read in every way; the rest
+    is counted. It is the headline's set, or where readers read none of it the first
+    that they read, ``train`` last. Readers and cases are taken as random samples.
 
     Args:
         readings: What `read_readings` returned.
         rows: The judged table, for truth and the model's score.
+        headline: The set that stands first.
 
     Raises:
         InputError: If no examination, or one class alone, was read by all.
     """
+    if rows.slice_of is not None:
+        raise InputError(
+            f"{readings.file}: readers read examinations, and the rows of {rows.file} "
+            "are slices; average them (--slices mean)"
+        )
     rows = rows.take(np.isfinite(rows.target))
+    counts = _read_by_set(readings, rows)
+    order = sorted(counts, key=lambda name: (name != headline, name == TRAIN))
+    name_of_set = next((name for name in order if counts[name]), headline)
+    rows = rows.take(rows.set == name_of_set)
     keys = rows.examinations()
     names, ways = readings.readers, readings.ways
     places = [(way, reader) for way in ways for reader in names]
@@ -146,10 +171,10 @@ def judge_readings(readings: Readings, *, rows: Predictions) -> dict[str, Any]:
     positive = chosen.target == 1
     if positive.all() or not positive.any():
         raise InputError(
-            f"{readings.file}: {whole.sum()} of {len(keys)} judged examinations were "
-            f"read by every reader in every way ({len(names)} readers, "
-            f"{' and '.join(ways)} the model), {positive.sum()} of them positive; both "
-            "classes are needed"
+            f"{readings.file}: {whole.sum()} of {len(keys)} judged examinations of "
+            f"{name_of_set} were read by every reader in every way ({len(names)} "
+            f"readers, {' and '.join(ways)} the model), {positive.sum()} of them "
+            "positive; both classes are needed"
         )
     kept = chosen.examinations()
     score = np.array([[one[key] for key in kept] for one in read])
@@ -158,6 +183,8 @@ def judge_readings(readings: Readings, *, rows: Predictions) -> dict[str, Any]:
     subject = chosen.subject if several else None
     found: dict[str, Any] = {
         "file": readings.file,
+        "set": name_of_set,
+        "other_sets": {n: c for n, c in counts.items() if c and n != name_of_set},
         "examinations": len(kept),
         "left_out": int(len(keys) - whole.sum()),
         "ways": ways,
@@ -169,6 +196,15 @@ def judge_readings(readings: Readings, *, rows: Predictions) -> dict[str, Any]:
         "agreement": _agreement(readings, places, kept),
     }
     return found | _together(grid, ways, positive=positive, subject=subject)
+
+
+def _read_by_set(readings: Readings, rows: Predictions) -> dict[str, int]:
+    """How many examinations of each set some reader read."""
+    read = {key for scores in readings.score.values() for key in scores}
+    counts = dict.fromkeys(rows.set.tolist(), 0)
+    for key, name in zip(rows.examinations(), rows.set.tolist(), strict=True):
+        counts[name] += key in read
+    return counts
 
 
 def _reader(

@@ -18,6 +18,9 @@ from liverjax.report.readings import READINGS, read_readings
 from liverjax.report.tables import Predictions, read_predictions
 from liverjax.tasks.question import Question
 
+# The ceiling of a synthetic cohort, if the folder has one.
+CEILING = "phantom.json"
+
 
 @dataclasses.dataclass(frozen=True)
 class MemberFacts:
@@ -102,7 +105,6 @@ def judge_run(
     visits: str | None = None,
     slices: str | None = None,
     subgroups: Sequence[str] | None = None,
-    ceiling: pathlib.Path | None = None,
     given_as: str | None = None,
     headline: str | None = None,
 ) -> dict[str, Any]:
@@ -118,7 +120,6 @@ def judge_run(
         visits: Which examinations of a subject are judged (`choose_visits`).
         slices: How rows of slices are judged (`from_slices`).
         subgroups: Columns whose levels are compared (`judge_subgroups`).
-        ceiling: Another file than ``phantom.json`` that holds the ceiling.
         given_as: What the table was called before it was copied here.
         headline: The set that stands first; None leaves it to `judge`.
 
@@ -135,7 +136,7 @@ def judge_run(
         compare=_models(run_dir, task=task, slices=slices),
         examinations=_rows(run_dir / "examinations.csv"),
         out_dir=run_dir,
-        ceiling=_ceiling(ceiling or run_dir / "phantom.json"),
+        ceiling=_ceiling(run_dir / CEILING),
         visits=visits,
         slices=slices,
         subgroups=subgroups,
@@ -209,7 +210,7 @@ _SOURCES = (
     "examinations.csv",
     "status.csv",
     "exclusions.csv",
-    "phantom.json",
+    CEILING,
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from liverjax.report import markup
-from liverjax.report.foreign import BASELINE, SCORES
+from liverjax.report.foreign import BASELINE, OPTIONAL, SCORES
 from liverjax.report.headlines import DIFFERENCE_LABELS, FORESTS
 from liverjax.tabular.baselines import BASELINES
 
@@ -34,7 +34,13 @@ def describe_baselines(names: Sequence[str], *, columns: Collection[str]) -> str
                 "network's own training folds and judged on subjects it never saw"
             )
         elif short in SCORES and short not in columns:
-            words = f"the score computed from {', '.join(SCORES[short][1])}, not fitted"
+            taken, assumed = list(SCORES[short][1]), ""
+            column, otherwise = OPTIONAL.get(short, ("", ""))
+            if column in columns:
+                taken.append(column)
+            elif column:
+                assumed = f"; {otherwise}, as there is no column {column}"
+            words = f"the score computed from {', '.join(taken)}, not fitted{assumed}"
         else:
             words = "this column, with the sign that the call gave it, not fitted"
         shown = markup.text(short.replace("_", " "))

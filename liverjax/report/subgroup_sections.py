@@ -11,7 +11,7 @@ from liverjax.report.markup import Section
 from liverjax.report.run import RunFolder
 from liverjax.report.subgroups import MAIN, WITH_EVENTS
 
-BOUNDED = ("auc", "accuracy", "harrell_c", "kendall_tau")
+BOUNDED = ("auc", "obuchowski_index", "harrell_c", "kendall_tau")
 
 
 def subgroups(run: RunFolder) -> Section:

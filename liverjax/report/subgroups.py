@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import scipy.stats
 
 from liverjax.cohort.table_text import near_names, number
 from liverjax.errors import InputError
@@ -14,7 +15,14 @@ from liverjax.report.block import block
 from liverjax.report.judged import CLUSTERED, Judged, judged_rows
 from liverjax.report.tables import Predictions
 from liverjax.report.words import counted
-from liverjax.stats import cox, groups, multiplicity, roc_tests
+from liverjax.stats import (
+    cox,
+    groups,
+    multiplicity,
+    ordinal,
+    rank_correlation,
+    roc_tests,
+)
 from liverjax.stats.estimate import Estimate
 from liverjax.tasks import kinds
 from liverjax.tasks.question import Question
@@ -24,7 +32,7 @@ USUAL = ("site", "sex", "aetiology", "recruitment", "specimen", "vendor")
 MAIN = {
     kinds.POINTS: "kendall_tau",
     kinds.BINARY: "auc",
-    kinds.STAGES: "accuracy",
+    kinds.STAGES: "obuchowski_index",
     kinds.NUMBER: "mean_absolute_error",
     kinds.SURVIVAL: "harrell_c",
 }
@@ -105,7 +113,7 @@ def _of_set(
 
 def _level(rows: Predictions, *, task: Question, seed: int) -> dict[str, Any]:
     judged = judged_rows(rows, task=task, seed=seed)
-    none = Estimate(np.nan, method="no class is predicted", n=len(judged.target))
+    none = Estimate(np.nan, method="not defined in this group", n=len(judged.target))
     main = block(judged).get(MAIN[judged.kind], none)
     events = int(np.sum(judged.true_class == len(judged.classes) - 1))
     if judged.kind == kinds.SURVIVAL:
@@ -162,7 +170,7 @@ def _levels(rows: Predictions, name: str) -> np.ndarray:
 
 def _interaction(rows: Judged, level: np.ndarray) -> Estimate:
     n = int(np.sum(level != ""))
-    if rows.clustered:
+    if rows.clustered and rows.kind != kinds.POINTS:
         return Estimate(np.nan, method=CLUSTERED, n=n)
     try:
         p, words = _TESTS[rows.kind](rows, level)
@@ -191,16 +199,54 @@ def _areas(rows: Judged, level: np.ndarray) -> tuple[float, str]:
     return float(np.nanmin(adjusted)), words
 
 
-def _right_shares(rows: Judged, level: np.ndarray) -> tuple[float, str]:
-    if rows.predicted_class is None:
-        raise ValueError("no classes are predicted")
-    right = rows.predicted_class == rows.true_class
-    names = sorted(set(level.tolist()) - {""})
-    counts = [
-        [np.sum(right & (level == n)), np.sum(~right & (level == n))] for n in names
-    ]
-    test = groups.contingency(np.array(counts, int))
-    return test.p, f"right answers by group; {test.method}"
+def _taus(rows: Judged, level: np.ndarray) -> tuple[float, str]:
+    """The bootstrap draws whole subjects, so it serves clustered rows too."""
+    taus, draws = [], []
+    for name in sorted(set(level.tolist()) - {""}):
+        inside = level == name
+        x, y = rows.score[inside], rows.target[inside]
+        if len(x) > 1 and np.ptp(x) > 0 and np.ptp(y) > 0:
+            taus.append(rank_correlation.kendall_tau(x, y=y).estimate)
+            weight = rows.weight[:, inside]
+            draws.append(rank_correlation.resampled_tau(x, y=y, weight=weight))
+    if len(taus) < 2:
+        raise ValueError("fewer than two groups have a tau")
+    drawn = np.stack(draws, axis=1)
+    drawn = drawn[np.isfinite(drawn).all(axis=1)]
+    if len(drawn) < len(rows.weight) / 2:
+        raise ValueError("a group is too small to be resampled")
+    p = _equal(np.array(taus), np.cov(drawn, rowvar=False))
+    words = f"chi-square with the covariance of {len(drawn):,} bootstraps of subjects"
+    return p, f"differences of tau between {len(taus)} groups, {words}"
+
+
+def _indices(rows: Judged, level: np.ndarray) -> tuple[float, str]:
+    """Groups share no subject, so their indices vary by themselves."""
+    penalty = ordinal.linear_penalty(len(rows.classes))
+    found = [
+        ordinal.obuchowski_index(
+            rows.score[level == name], stage=rows.true_class[level == name],
+            penalty=penalty,
+        )
+        for name in sorted(set(level.tolist()) - {""})
+        if len(np.unique(rows.true_class[level == name])) > 1
+    ]  # fmt: skip
+    if len(found) < 2:
+        raise ValueError("fewer than two groups have two stages")
+    p = _equal(
+        np.array([one.estimate for one in found]),
+        np.diag([one.se**2 for one in found]),
+    )
+    return p, f"differences of Obuchowski's index between {len(found)} groups (Wald)"
+
+
+def _equal(value: np.ndarray, covariance: np.ndarray) -> float:
+    """P of the chi-square test that all figures are one."""
+    contrast = np.diff(np.eye(len(value)), axis=0)
+    gap, spread = contrast @ value, contrast @ covariance @ contrast.T
+    if np.linalg.matrix_rank(spread) < len(gap):
+        raise ValueError("a figure at its end does not vary")
+    return float(scipy.stats.chi2.sf(gap @ np.linalg.solve(spread, gap), len(gap)))
 
 
 def _errors(rows: Judged, level: np.ndarray) -> tuple[float, str]:
@@ -228,9 +274,9 @@ def _hazards(rows: Judged, level: np.ndarray) -> tuple[float, str]:
 
 
 _TESTS = {
-    kinds.POINTS: _errors,
+    kinds.POINTS: _taus,
     kinds.BINARY: _areas,
-    kinds.STAGES: _right_shares,
+    kinds.STAGES: _indices,
     kinds.NUMBER: _errors,
     kinds.SURVIVAL: _hazards,
 }

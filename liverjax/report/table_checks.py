@@ -13,19 +13,19 @@ from liverjax.cohort.table_text import (
     TableRow,
     group_lines,
     is_missing_word,
+    is_numeric_column,
     near_names,
     number,
 )
 from liverjax.errors import InputError
 from liverjax.report.answers import choose_answer
+from liverjax.report.score_scale import SCALE, SUM_TOLERANCE, scale_problem
 from liverjax.report.words import counted
 from liverjax.tasks.kinds import BINARY, STAGES, SURVIVAL, kind_of
 from liverjax.tasks.question import Question
 
 COLUMNS = ("subject", "visit", "set", "site", "fold", "target", "score")
 LAST_COLUMNS = ("class", "members")
-# Probabilities rounded to two decimals may miss 1 by this much.
-_SUM_TOLERANCE = 0.021
 _EVENT = "event"
 # What other frameworks call our columns.
 _WORDS = {
@@ -115,6 +115,9 @@ class TableChecks:
         classes = self._classes()
         if self.kind == SURVIVAL:
             self._check_events()
+        scale = {row.cells.get(SCALE, "") for row in rows}
+        problem = scale_problem(scale, score=score, task=self.task)
+        self.problems += [problem] if problem else []
         wrong = bool(self.problems or self._lines)
         if not wrong and score is None and probs is None and classes is None:
             self.problems.append("score, prob_* and class are all empty")
@@ -123,7 +126,13 @@ class TableChecks:
         if self.problems:
             return {}
         known = {*COLUMNS, *LAST_COLUMNS, *self.probabilities}
-        answer = choose_answer(self.task, score=score, probs=probs, classes=classes)
+        answer = choose_answer(
+            self.task,
+            score=score,
+            probs=probs,
+            classes=classes,
+            said=rows[0].cells.get(SCALE, ""),
+        )
         return {
             "subject": subject,
             "visit": visit,
@@ -135,7 +144,9 @@ class TableChecks:
             "probs": probs,
             "predicted_class": answer.predicted_class,
             "members": self._whole("members", empty=1),
-            "extra": {n: self._text(n) for n in self.table.columns if n not in known},
+            "extra": {
+                n: self._further(n) for n in self.table.columns if n not in known
+            },
             "on_scale": answer.on_scale,
             "notes": answer.notes,
         }
@@ -194,6 +205,28 @@ class TableChecks:
     def _text(self, name: str, *, empty: str = "") -> np.ndarray:
         cells = (row.cells.get(name, "") or empty for row in self.table.rows)
         return np.array(list(cells), dtype=np.str_)
+
+    def _further(self, name: str) -> np.ndarray:
+        """A column that others read, with the decimal point in its numbers.
+
+        Where some cells are no numbers, only a column with a unit in its name is one of
+        numbers.
+        """
+        cells = self._text(name)
+        if self.decimal == ".":
+            return cells
+        pointed = [self._with_point(cell) for cell in cells.tolist()]
+        if None in pointed and not is_numeric_column(name):
+            return cells
+        pairs = zip(pointed, cells.tolist(), strict=True)
+        return np.array([new or old for new, old in pairs], dtype=np.str_)
+
+    def _with_point(self, cell: str) -> str | None:
+        try:
+            number(cell, decimal=self.decimal)
+        except InputError:
+            return None
+        return cell.replace(self.decimal, ".")
 
     def _number(self, row: TableRow, name: str) -> float:
         try:
@@ -277,7 +310,7 @@ class TableChecks:
         for row, values, sum_ in zip(self.table.rows, probs, total, strict=True):
             if np.any((values < 0) | (values > 1)):
                 self._note(row, "a probability is outside 0..1")
-            elif abs(sum_ - 1) > _SUM_TOLERANCE:
+            elif abs(sum_ - 1) > SUM_TOLERANCE:
                 self._note(row, f"probabilities sum to {sum_:.4g}, expected 1")
         return probs
 

@@ -10,13 +10,18 @@ import numpy as np
 from liverjax.cohort.table_text import is_numeric_column, number
 from liverjax.errors import InputError
 from liverjax.report import markup
+from liverjax.report.score_scale import SCALE
 from liverjax.report.tables import Predictions
-from liverjax.stats import groups
+from liverjax.stats import exact_tables, groups
 from liverjax.tasks.question import Question
 
 _MOST_VALUES = 6
-# Day offsets order the visits of one subject; their median describes nobody.
-_NOT_DESCRIBED = ("exam_day", "reference_day")
+# Of an exact sum, so that one of many columns takes half a second at most or so.
+_MOST_STEPS = 100_000
+_CHI_SQUARE = "χ²"
+# Day offsets order the visits of one subject, their median describes nobody; nor does
+# what the table says of its scores.
+_NOT_DESCRIBED = ("exam_day", "reference_day", SCALE)
 
 
 def table_one(rows: Predictions, *, task: Question) -> str:
@@ -83,9 +88,10 @@ def table_one(rows: Predictions, *, task: Question) -> str:
     caption = "Judged examinations: number (%), or median (quartiles)."
     if with_p:
         caption += (
-            " p compares the classes: Mann-Whitney or Kruskal-Wallis for numbers, "
-            "chi-square (Fisher where counts are small) for shares; not corrected for "
-            "their number."
+            " p compares the classes: Mann-Whitney or Kruskal-Wallis for numbers; for "
+            "shares Fisher's exact test where an expected count is below 5, else the "
+            f"chi-square test (marked {_CHI_SQUARE} where Fisher's would take too "
+            "long); not corrected for their number."
         )
     if with_gap:
         caption += (
@@ -154,8 +160,13 @@ def _p_of_counts(
     counts = counts[counts.sum(axis=1) > 0][:, counts.sum(axis=0) > 0]
     if min(counts.shape) < 2:
         return ""
-    small = "small" if counts.shape == (2, 2) else "never"
-    return markup.p_value(groups.contingency(counts, fisher=small).p)
+    test = groups.contingency(counts, fisher="never")
+    if not test.small_expected:
+        return markup.p_value(test.p)
+    exact = exact_tables.exact_table_p(counts, most_steps=_MOST_STEPS)
+    if np.isnan(exact):
+        return f"{markup.p_value(test.p)} {_CHI_SQUARE}"
+    return markup.p_value(exact)
 
 
 def _numbers(cells: Sequence[str]) -> np.ndarray | None:

@@ -9,92 +9,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
 
 from liverjax.cohort.files import sha256_file, write_csv
 from liverjax.cohort.table_text import Dialect, Table, number, read_table
 from liverjax.errors import InputError, raise_all
-from liverjax.report.answers import UNKNOWN_CLASS
+from liverjax.report.predictions import Predictions
+from liverjax.report.slices import from_slices
 from liverjax.report.table_checks import (
     COLUMNS,
     LAST_COLUMNS,
     TableChecks,
 )
 from liverjax.report.words import counted
-from liverjax.tasks.question import Outcome, Question, average_rows
+from liverjax.tasks.question import Question
 
 VISITS = ("first", "closest", "all")
 SLICES = ("mean", "clustered", "independent")
-
-
-@dataclasses.dataclass(frozen=True)
-class Predictions:
-    """A checked table of predictions, a row an examination.
-
-    Attributes:
-        name: The file's name without its ending.
-        file: The file's name.
-        sha256: Of the file.
-        subject: The independent unit.
-        visit: Number of the visit.
-        set: Group of examinations; ``train`` is cross-validated.
-        site: Empty where unknown.
-        fold: The fold that held the row out; empty outside ``train``.
-        target: Truth; NaN is predicted but not judged.
-        score: Higher is sicker; only its order counts unless ``on_scale``.
-        probs: Of each class, or None.
-        predicted_class: Index into the task's classes; -1 where unknown.
-        members: Predictions averaged into the row.
-        extra: Every other column, as text.
-        on_scale: The score is in the target's unit.
-        notes: What a reader must know, a sentence each.
-        left_out: (subject, visit) that a rule of visits left out.
-    """
-
-    name: str
-    file: str
-    sha256: str
-    subject: Shaped[np.ndarray, " n"]
-    visit: Int[np.ndarray, " n"]
-    set: Shaped[np.ndarray, " n"]
-    site: Shaped[np.ndarray, " n"]
-    fold: Shaped[np.ndarray, " n"]
-    target: Float[np.ndarray, " n"]
-    score: Float[np.ndarray, " n"]
-    probs: Float[np.ndarray, "n k"] | None
-    predicted_class: Int[np.ndarray, " n"]
-    members: Int[np.ndarray, " n"]
-    extra: Mapping[str, Shaped[np.ndarray, " n"]]
-    on_scale: bool = True
-    notes: tuple[str, ...] = ()
-    left_out: tuple[tuple[str, int], ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.subject)
-
-    def take(self, rows: Shaped[np.ndarray, " m"]) -> Predictions:
-        """Returns these rows (indices or a mask) as a table of their own."""
-        chosen = {
-            field.name: value[rows]
-            for field in dataclasses.fields(self)
-            if isinstance(value := getattr(self, field.name), np.ndarray)
-        }
-        extra = {name: column[rows] for name, column in self.extra.items()}
-        return dataclasses.replace(self, extra=extra, **chosen)
-
-    def answering(self, truth: Predictions) -> Predictions:
-        """Returns another table's rows with this one's answers, row by row."""
-        return dataclasses.replace(
-            truth,
-            score=self.score,
-            probs=self.probs,
-            predicted_class=self.predicted_class,
-            on_scale=self.on_scale,
-        )
-
-    def examinations(self) -> list[tuple[str, int]]:
-        """Returns (subject, visit) of each row."""
-        return list(zip(self.subject.tolist(), self.visit.tolist(), strict=True))
 
 
 def read_predictions(
@@ -110,7 +40,9 @@ def read_predictions(
     ``subject``, ``target`` and one of ``score``, ``prob_<class>`` for all classes, and
     ``class`` are enough. Without ``score`` rows are ranked by the expected class index,
     or by the class itself; without ``class`` it is the task's cut-offs on the score, or
-    the likeliest class. Absent ``visit`` is 1, absent ``set`` is ``test``.
+    the likeliest class. Absent ``visit`` is 1, absent ``set`` is ``test``. A column
+    ``score_scale`` says ``rank`` of scores that only rank, ``target`` of those in the
+    target's unit; without it their range tells.
 
     Args:
         path: A CSV file.
@@ -139,9 +71,9 @@ def read_predictions(
     predictions = Predictions(
         name=path.stem, file=path.name, sha256=sha256_file(path), **columns
     )
-    if slices:
-        predictions = from_slices(predictions, rule=slices, task=task)
-    return choose_visits(predictions, rule=visits) if visits else predictions
+    if visits:  # before slices take the place of visits
+        predictions = choose_visits(predictions, rule=visits)
+    return from_slices(predictions, rule=slices, task=task) if slices else predictions
 
 
 def write_predictions(
@@ -170,7 +102,7 @@ def write_predictions(
         for name in ("score", *(p for p in probabilities if p in row)):
             if not math.isfinite(row.get(name, math.nan)):
                 raise ValueError(f"{who}: {name}={row.get(name)} is not finite")
-        if row.get("class", task.classes[0]) not in task.classes:
+        if "class" in row and row["class"] not in task.classes:
             raise ValueError(f"{who}: class {row['class']!r} is not in {task.classes}")
     present = {name for row in rows for name in row}
     ordered = [*COLUMNS, *(p for p in probabilities if p in present), *LAST_COLUMNS]
@@ -197,14 +129,15 @@ def choose_visits(predictions: Predictions, *, rule: str) -> Predictions:
     """Returns the table with the examinations of a subject that a rule keeps.
 
     Args:
-        predictions: Any number of examinations a subject.
+        predictions: Any number of examinations a subject, or of slices of them.
         rule: ``first`` (lowest visit), ``closest`` (to ``reference_day``, by
             ``exam_day``; ties: the lower visit) or ``all``.
 
     Raises:
         InputError: If the rule's columns are missing or hold anything but days.
     """
-    several = len(predictions) - len(np.unique(predictions.subject))
+    keys = predictions.examinations()
+    several = len(set(keys)) - len(np.unique(predictions.subject))
     if rule == "all" or not several:
         return predictions
     rank = predictions.visit.astype(float)
@@ -212,7 +145,8 @@ def choose_visits(predictions: Predictions, *, rule: str) -> Predictions:
         rank = _days_apart(predictions)
     order = np.lexsort((predictions.visit, rank, predictions.subject))
     first = np.unique(predictions.subject[order], return_index=True)[1]
-    kept = np.sort(order[first])
+    chosen = {keys[row] for row in order[first]}
+    kept = np.array([row for row, key in enumerate(keys) if key in chosen], int)
     note = (
         f"Left out (--visits {rule}): {counted(several, 'further examination')} of the "
         "same subjects."
@@ -221,117 +155,50 @@ def choose_visits(predictions: Predictions, *, rule: str) -> Predictions:
     return dataclasses.replace(
         predictions.take(kept),
         notes=(*predictions.notes, note),
-        left_out=tuple(others.examinations()),
+        left_out=tuple(dict.fromkeys(others.examinations())),
     )
-
-
-def from_slices(predictions: Predictions, *, rule: str, task: Question) -> Predictions:
-    """Returns a table of slices as rows that may be judged.
-
-    Args:
-        predictions: Any number of rows a (subject, visit).
-        rule: ``mean``: an examination is the mean of its slices' scores and
-            probabilities, then its class. ``clustered``: rows stay slices, numbered as
-            visits in the order of the file; intervals resample subjects.
-            ``independent``: each slice is counted as if it were a patient, as some
-            papers do.
-        task: Makes the class of an averaged examination.
-
-    Raises:
-        InputError: If slices of one examination have different targets, sets or folds.
-    """
-    if rule == "mean":
-        return _mean_of_slices(predictions, task=task)
-    number = _running_number(predictions.subject)
-    if rule == "clustered":
-        note = (
-            f"Rows are slices: {counted(len(predictions), 'slice')} of "
-            f"{counted(len(np.unique(predictions.subject)), 'patient')}. Figures count "
-            "slices; intervals and tests count patients."
-        )
-        return dataclasses.replace(
-            predictions, visit=number, notes=(*predictions.notes, note)
-        )
-    names = [f"{s}#{i}" for s, i in zip(predictions.subject, number, strict=True)]
-    note = (
-        f"Rows are {counted(len(predictions), 'slice')}, counted as if each were a "
-        f"patient, of {counted(len(np.unique(predictions.subject)), 'patient')}. "
-        "Slices of one patient are alike, so intervals are too narrow and p values too "
-        "small. The figures compare with papers that count slices, and say nothing "
-        "about patients."
-    )
-    return dataclasses.replace(
-        predictions,
-        subject=np.array(names, dtype=np.str_),
-        visit=np.ones(len(names), int),
-        notes=(*predictions.notes, note),
-    )
-
-
-def _mean_of_slices(predictions: Predictions, *, task: Question) -> Predictions:
-    keys = predictions.examinations()
-    place = {key: i for i, key in enumerate(dict.fromkeys(keys))}
-    group = np.array([place[key] for key in keys], int)
-    first = np.unique(group, return_index=True)[1]
-    found = predictions.take(first)
-    for name in ("target", "set", "fold", "site"):
-        column = getattr(predictions, name)
-        unlike = ~(column == column[first][group])
-        if name == "target":
-            unlike &= ~(np.isnan(column) & np.isnan(column[first][group]))
-        if unlike.any():
-            subject = predictions.subject[unlike].tolist()[0]
-            raise InputError(
-                f"{predictions.file}: slices of subject {subject!r} have different "
-                f"values of {name}; --slices mean needs one a (subject, visit)"
-            )
-    outcome = average_rows(
-        Outcome(predictions.score, predictions.probs),
-        group=group,
-        num_groups=len(first),
-    )
-    if np.all(predictions.predicted_class == UNKNOWN_CLASS):
-        classes = found.predicted_class
-    elif outcome.probs is not None and len(task.classes) > 2:
-        classes = outcome.probs.argmax(axis=1)
-    else:
-        classes = np.asarray(task.classify(outcome))
-    note = (
-        f"Averaged (--slices mean): {counted(len(predictions), 'slice')} to "
-        f"{counted(len(first), 'examination')}, the mean of their scores, then the "
-        "class."
-    )
-    return dataclasses.replace(
-        found,
-        score=outcome.score,
-        probs=outcome.probs,
-        predicted_class=classes,
-        notes=(*predictions.notes, note),
-    )
-
-
-def _running_number(subject: np.ndarray) -> np.ndarray:
-    """1, 2, ... within each subject, in the order of rows."""
-    seen: dict[str, int] = {}
-    numbers = []
-    for name in subject.tolist():
-        seen[name] = seen.get(name, 0) + 1
-        numbers.append(seen[name])
-    return np.array(numbers, int)
 
 
 def matching_rows(
     predictions: Predictions, other: Predictions
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the row numbers, in both tables, of examinations that both have."""
-    place = {key: row for row, key in enumerate(other.examinations())}
+    """Returns the row numbers, in both tables, of rows that both have.
+
+    Examinations are joined on (subject, visit), slices on the column ``slice`` too.
+
+    Raises:
+        InputError: If rows are slices without a number of their own.
+    """
+    place = {key: row for row, key in enumerate(_row_keys(other))}
     pairs = [
         (row, place[key])
-        for row, key in enumerate(predictions.examinations())
+        for row, key in enumerate(_row_keys(predictions))
         if key in place
     ]
     own, others = np.array(pairs, int).reshape(-1, 2).T
     return own, others
+
+
+def _row_keys(rows: Predictions) -> Sequence[tuple[str | int, ...]]:
+    """What tells a row from all others, in this and in another table."""
+    if rows.slice_of is None:
+        return rows.examinations()
+    cells = rows.extra.get("slice")
+    if cells is None or "" in cells:
+        raise InputError(
+            f"{rows.file}: slices of two tables are paired by a column slice (its "
+            "number or name in the examination), which "
+            + ("is missing" if cells is None else "has an empty cell")
+            + "; give it to every table, or average the slices (--slices mean)"
+        )
+    keys = [(*key, str(c)) for key, c in zip(rows.examined(), cells, strict=True)]
+    if len(set(keys)) < len(keys):
+        subject, visit, cell = next(key for key in keys if keys.count(key) > 1)
+        raise InputError(
+            f"{rows.file}: slice {cell!r} of subject {subject!r}, visit {visit}, "
+            "stands twice; slices of two tables are paired by it"
+        )
+    return keys
 
 
 def examination_name(subject: str, visit: int | str) -> str:

@@ -12,6 +12,7 @@ import collections
 import dataclasses
 import functools
 import itertools
+import math
 
 import numpy as np
 import scipy.special
@@ -65,11 +66,18 @@ def conditional_odds_ratio(
     )
 
 
-def exact_table_p(table: Int[np.ndarray, "r c"]) -> float:
+def exact_table_p(
+    table: Int[np.ndarray, "r c"], *, most_steps: int | None = None
+) -> float:
     """Returns Fisher's two-sided p: the share of tables not likelier than this one.
 
+    Args:
+        table: Counts.
+        most_steps: Give up after as many partial tables.
+
     Returns:
-        NaN where the exact sum would take minutes: use the chi-square test there.
+        NaN where the exact sum would take minutes, or more steps: use the chi-square
+        test there.
 
     Reference:
         Freeman and Halton, Biometrika 38 (1951) 141; Mehta and Patel, Journal of the
@@ -83,7 +91,7 @@ def exact_table_p(table: Int[np.ndarray, "r c"]) -> float:
     observed = -float(scipy.special.gammaln(counts + 1.0).sum()) + _SLACK
     start = tuple(sorted(int(r) for r in counts.sum(axis=1)))
     total = _log_total(start, columns)
-    settled = []
+    settled, steps = [], 0
     states: dict[tuple[int, ...], dict[float, float]] = {start: {0.0: 0.0}}
     for step, size in enumerate(columns):
         left = columns[step + 1 :]
@@ -91,6 +99,9 @@ def exact_table_p(table: Int[np.ndarray, "r c"]) -> float:
             collections.defaultdict(lambda: collections.defaultdict(list))
         )
         for rows, pasts in states.items():
+            steps += len(pasts) * math.prod(min(r, size) + 1 for r in rows[:-1])
+            if most_steps is not None and steps > most_steps:
+                return np.nan
             for rest, gain, ways in _fillings(rows, size):
                 least, most = _bounds(rest, left)
                 for past, weight in pasts.items():

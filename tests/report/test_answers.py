@@ -36,9 +36,10 @@ def test_a_score_beside_probabilities_is_told_apart_from_them():
     logit = np.log(SCORE / (1 - SCORE))
     shares = np.stack([1 - SCORE, SCORE], axis=1)
     said = notes(score=logit, probs=shares)
-    assert (
-        "score ranks (AUC, ROC curve) and is cut into calls; prob_1 is judged" in said
-    )
+    words = "score ranks (AUC, ROC curve) alone; prob_1 makes the calls and is judged"
+    assert words in said
+    words = "score ranks (AUC, ROC curve) and is cut into calls; prob_1 is judged"
+    assert words in notes(score=SCORE / 2, probs=shares)
     assert "no probabilities" not in said  # prob_1 has a calibration
     assert notes(score=np.round(SCORE, 2), probs=shares) == ""
 

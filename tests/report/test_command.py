@@ -98,6 +98,46 @@ def test_other_models_and_a_ceiling_are_judged_beside_it(tmp_path, table, capsys
     assert "report:" in capsys.readouterr().out
 
 
+def visited(folder):
+    """Two visits of each patient, the first one farther from the truth."""
+    path = folder / "visits.csv"
+    lines = [
+        f"p{i},{v},{5 + i % 9},{5 + i % 9 + 3 * (v == 1) * (-1) ** i},{i % 2 + i // 4}"
+        for i in range(14)
+        for v in (1, 2)
+    ]
+    path.write_text("subject,visit,target,score,grade\n" + "\n".join(lines) + "\n")
+    (folder / "phantom.json").write_text('{"ceiling": {"kendall_tau": 0.9}}')
+    return path
+
+
+def test_a_folder_judged_again_gives_the_same_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "write_report", lambda folder, *, task: folder)
+    path, out = visited(tmp_path), tmp_path / "out"
+    words = ["--task=child_pugh", "--visits=first", "--subgroups=grade"]
+    words += [f"--ceiling={tmp_path / 'phantom.json'}", "--baselines=grade"]
+    main([f"--predictions={path}", f"--out={out}", *words])
+    first = read_json(out / "metrics.json")
+    assert first["kendall_tau"]["n"] == 14
+    assert first["kendall_tau_ceiling"]["estimate"] == 0.9
+    main([f"--run={out}"])
+    assert read_json(out / "metrics.json") == first
+
+
+def test_a_ceiling_of_an_earlier_call_is_not_used_unasked(tmp_path):
+    words = [f"--predictions={visited(tmp_path)}", "--task=child_pugh"]
+    with pytest.raises(InputError, match=r"phantom\.json: stands there from an"):
+        main([*words, f"--out={tmp_path}"])
+
+
+def test_a_file_without_a_ceiling_is_refused(tmp_path):
+    words = [f"--predictions={visited(tmp_path)}", "--task=child_pugh"]
+    (tmp_path / "phantom.json").write_text("{}")
+    words += [f"--out={tmp_path / 'o'}", f"--ceiling={tmp_path / 'phantom.json'}"]
+    with pytest.raises(InputError, match="holds no ceiling"):
+        main(words)
+
+
 def test_models_of_an_earlier_call_are_not_judged_unasked(tmp_path, table):
     arguments = [f"--predictions={table}", "--task=child_pugh", f"--out={tmp_path}"]
     (tmp_path / "models").mkdir()

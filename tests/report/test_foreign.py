@@ -11,10 +11,14 @@ import sklearn.metrics
 
 from liverjax import report
 from liverjax.cohort.files import read_csv, read_json
+from liverjax.cohort.table_text import Dialect
 from liverjax.errors import InputError
 from liverjax.report.__main__ import _join_baselines, _parser, main
-from liverjax.report.foreign import question_of_table
-from liverjax.report.tables import read_predictions
+from liverjax.report.answers import UNKNOWN_CLASS
+from liverjax.report.foreign import baseline_rows, question_of_table
+from liverjax.report.score_scale import SCALE
+from liverjax.report.simple_models import describe_baselines
+from liverjax.report.tables import read_predictions, write_predictions
 
 
 def judge_words(tmp_path: pathlib.Path, text: str, *words: str) -> None:
@@ -307,6 +311,120 @@ def test_a_score_is_made_of_its_columns_and_compared(tmp_path):
     assert "Judgement of mine.csv" in (out / "report.html").read_text(encoding="utf-8")
 
 
+# FIB-4 from 0.7 to 2.9 and the column small from 0 to 0.95: both lie where stages,
+# points or probabilities do.
+RANKED = {
+    "binary": [i % 2 for i in range(24)],
+    "stages": [i % 4 for i in range(24)],
+    "child_pugh": [5 + i % 10 for i in range(24)],
+    "number": [2 + i for i in range(24)],
+}
+
+
+@pytest.mark.parametrize("task", RANKED)
+def test_a_baseline_only_ranks_wherever_its_values_lie(tmp_path, task):
+    truth = RANKED[task]
+    rows = [
+        f"p{i},{t},{0.9 * t / max(truth)},60,{14 + 2 * i},36,200,{i / 24},{7 + i / 6}\n"
+        for i, t in enumerate(truth)
+    ]
+    path = tmp_path / "mine.csv"
+    path.write_text(LABS.replace("\n", ",small,points\n") + "".join(rows))
+    question = question_of_table(path, name=task)
+    table = read_predictions(path, task=question)
+    others = []
+    for column in ("fib4", "small", "points"):
+        other = tmp_path / f"{column}.csv"
+        write_predictions(other, baseline_rows(table, column=column), task=question)
+        others.append(read_predictions(other, task=question))
+    metrics = report.judge(table, task=question, compare=others)
+    makes_no_claim = ("accuracy", "brier", "mean_absolute_error", "bias", "mean_error")
+    for name, block in metrics["models"].items():
+        assert not [key for key in block if key.startswith(makes_no_claim)], name
+        assert any(key.endswith("_difference") for key in block), name
+
+
+def scored(tmp_path, scores, *, task="stages", said="", more=""):
+    """A table of stages 0 to 3 in turn, with these scores."""
+    column = f",{SCALE}" if said else ""
+    ends = (f",{said}" if said else "") + more
+    lines = [f"p{i},{i % 4},{score}{ends}\n" for i, score in enumerate(scores)]
+    path = tmp_path / "scored.csv"
+    probs = ",prob_0,prob_1,prob_2,prob_3" if more else ""
+    path.write_text(f"subject,target,score{column}{probs}\n" + "".join(lines))
+    return read_predictions(path, task=question_of_table(path, name=task))
+
+
+@pytest.mark.parametrize(
+    ("scores", "on_scale", "sentence"),
+    [
+        ((0.1, 0.9, 1.8, 3.2), True, "run from 0.1 to 3.2, within the stages 0 to 3"),
+        ((0.1, 0.3, 0.8, 1.0), False, "may be a probability: they are taken for ran"),
+        ((0.9, 1.4, 2.6, 6.1), False, "run from 0.9 to 6.1, beyond the stages 0 to 3"),
+        ((-4.0, -1, 0.2, 1.9), False, "If they are expected stages, write target in"),
+    ],
+)
+def test_scores_of_stages_say_what_they_were_taken_for(
+    tmp_path, scores, on_scale, sentence
+):
+    found = scored(tmp_path, scores)
+    assert (found.on_scale, sentence in found.notes[0]) == (on_scale, True)
+    assert (found.predicted_class[0] == UNKNOWN_CLASS) != on_scale
+
+
+def test_a_table_says_itself_what_its_scores_are(tmp_path):
+    ranks = scored(tmp_path, (0.1, 0.9, 1.8, 3.2), said="rank")
+    assert not ranks.on_scale
+    assert ranks.predicted_class.tolist() == [UNKNOWN_CLASS] * 4
+    stages = scored(tmp_path, (0.1, 0.3, 0.8, 1.0), said="target")
+    assert stages.predicted_class.tolist() == [0, 0, 1, 1]
+    with pytest.raises(InputError, match="score_scale holds 'logit': expected one"):
+        scored(tmp_path, (0.1, 0.9, 1.8, 3.2), said="logit")
+
+
+def test_what_is_said_to_be_a_probability_lies_within_0_to_1(tmp_path):
+    text = "subject,target,score,score_scale\na,0,0.2,target\nb,1,1.5,target\n"
+    with pytest.raises(InputError, match=r"they run from 0\.2 to 1\.5"):
+        judge_words(tmp_path, text, "--task", "binary")
+
+
+def test_scores_that_the_probabilities_give_are_expected_stages(tmp_path):
+    found = scored(tmp_path, (0.5,) * 4, more=",0.6,0.3,0.1,0")
+    assert found.on_scale
+    assert not scored(tmp_path, (0.9,) * 4, more=",0.6,0.3,0.1,0").on_scale
+
+
+def test_a_score_is_made_of_columns_with_decimal_commas(tmp_path):
+    path = tmp_path / "german.csv"
+    rows = [f"p{i};{i % 2};0,{i};60,5;{40 + i},25;36;200\n" for i in range(9)]
+    path.write_text(LABS.replace(",", ";") + "".join(rows))
+    comma = Dialect(delimiter=";", decimal=",")
+    task = question_of_table(path, name="binary", dialect=comma)
+    table = read_predictions(path, task=task, dialect=comma)
+    found = baseline_rows(table, column="fib4")[0]["score"]
+    assert found == pytest.approx(60.5 * 40.25 / (200 * 6))
+
+
+def apri_of(tmp_path, *, limit: str) -> tuple[float, str]:
+    """Returns the APRI of 80 U/l AST and 100 platelets, and how the page tells it."""
+    path = tmp_path / "mine.csv"
+    more = ",ast_uln_u_per_l" if limit else ""
+    header = f"subject,target,score,ast_u_per_l,platelets_10e9_per_l{more}\n"
+    path.write_text(header + f"a,0,0.2,80,100{limit}\nb,1,0.9,80,100{limit}\n")
+    table = read_predictions(path, task=question_of_table(path, name="binary"))
+    score = baseline_rows(table, column="apri")[0]["score"]
+    return score, describe_baselines(["baseline_apri"], columns=table.extra)
+
+
+def test_apri_takes_the_laboratorys_limit_and_says_where_there_is_none(tmp_path):
+    score, words = apri_of(tmp_path, limit=",32")
+    assert score == pytest.approx(100 * (80 / 32) / 100)
+    assert "platelets_10e9_per_l, ast_uln_u_per_l, not fitted." in words
+    score, words = apri_of(tmp_path, limit="")
+    assert score == pytest.approx(100 * (80 / 40) / 100)
+    assert "40 U/l assumed" in words
+
+
 def test_platelets_in_another_unit_are_refused_with_the_reason(tmp_path):
     text = LABS + "".join(f"p{i},{i % 2},0.{i},60,40,36,200000\n" for i in range(9))
     with pytest.raises(InputError, match="--baselines fib4: platelets_10e9_per_l"):
@@ -316,13 +434,3 @@ def test_platelets_in_another_unit_are_refused_with_the_reason(tmp_path):
 def test_two_rows_of_numbers_have_a_page(tmp_path):
     judge_words(tmp_path, BINARY + "a,1,1.2\nb,4,3.1\n", "--task", "number")
     assert (tmp_path / "out" / "report.html").exists()
-
-
-def test_stages_that_are_only_ranked_have_subgroups_without_accuracy(tmp_path):
-    text = "subject,target,score,sex\n" + "".join(
-        f"p{i},{i % 4},{90 + 100 * (i % 4) + i},{'fm'[i // 8]}\n" for i in range(16)
-    )
-    judge_words(tmp_path, text, "--task", "stages", "--subgroups", "sex")
-    metrics = read_json(tmp_path / "out" / "metrics.json")
-    assert metrics["subgroups"]["sex"]["levels"]["f"]["estimate"] is None
-    assert metrics["auc_from_2"]["estimate"] == 1

@@ -206,6 +206,25 @@ def test_survival_is_that_of_lifelines(judged):
     assert (out / "figures" / "survival.svg").exists()
 
 
+def test_risks_that_tie_at_their_median_have_a_page_without_a_log_rank(tmp_path):
+    """Nobody is above the median of 1 1 1 1 2 2 2 2 2 2."""
+    columns = {
+        "subject": [f"P{i}" for i in range(10)],
+        "target": [50, 20, 41, 33, 12, 25, 7, 18, 30, 9],
+        "event": [0, 1, 1, 0, 1, 1, 1, 0, 1, 1],
+        "score": [1] * 4 + [2] * 6,
+    }
+    path = foreign_tables.write(tmp_path / "grades.csv", columns)
+    words = ["--predictions", str(path), "--task", "survival"]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    metrics = read_json(tmp_path / "out" / "metrics.json")
+    assert metrics["log_rank"]["estimate"] is metrics["log_rank"]["p"] is None
+    assert "risk ties at its median" in metrics["log_rank"]["method"]
+    assert metrics["hazard_ratio"]["estimate"] > 1
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "risk ties at its median" in page
+
+
 def test_the_folder_is_judged_again_without_naming_the_task(judged):
     metrics, _, out = judged["stages"]
     assert main(["--run", str(out)]) == 0

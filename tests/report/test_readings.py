@@ -78,7 +78,12 @@ def test_each_reader_has_delongs_test_of_the_gain(judged):
 
 def test_the_page_shows_readers_and_their_agreement(judged):
     page = (judged[1] / "report.html").read_text(encoding="utf-8")
-    for words in ("Gain (interval)", "figures/readers.svg", "Fleiss kappa of"):
+    for words in (
+        "Gain (interval)",
+        "figures/readers.svg",
+        "Fleiss kappa of",
+        "of the set “test”",
+    ):
         assert words in page
 
 
@@ -94,9 +99,54 @@ def test_examinations_that_not_all_have_read_are_counted(tmp_path):
     path = foreign_tables.write(tmp_path / "readings.csv", given)
     table = foreign_tables.write(tmp_path / "mine.csv", foreign_tables.binary())
     found = judge_readings(
-        read_readings(path, task=Binary()), rows=read_predictions(table, task=Binary())
+        read_readings(path, task=Binary()),
+        rows=read_predictions(table, task=Binary()),
+        headline="test",
     )
     assert (found["examinations"], found["left_out"]) == (119, 1)
+
+
+def read_in_sets(tmp_path, *, headline: str, read: dict | None = None) -> dict:
+    """Of the 120 patients 30 are of train, without folds, and 90 of test."""
+    sets = {"set": ["train"] * 30 + ["test"] * 90}
+    table = foreign_tables.write(tmp_path / "mine.csv", foreign_tables.binary() | sets)
+    path = foreign_tables.write(tmp_path / "readings.csv", read or readings())
+    return judge_readings(
+        read_readings(path, task=Binary()),
+        rows=read_predictions(table, task=Binary()),
+        headline=headline,
+    )
+
+
+def test_readings_are_judged_in_one_set(tmp_path):
+    found = read_in_sets(tmp_path, headline="test")
+    assert (found["set"], found["examinations"], found["left_out"]) == ("test", 90, 0)
+    assert found["other_sets"] == {"train": 30}
+    score, truth = grid()
+    study = readers.reader_study(score[:, :, 30:], positive=truth[30:] == 1)
+    assert found["difference"]["p"] == pytest.approx(study.differences[0].p)
+
+
+def test_readings_of_another_set_than_the_headlines_are_judged_there(tmp_path):
+    whole = readings()
+    rows = [i for i, name in enumerate(whole["subject"]) if name >= "P030"]
+    of_test = {name: [column[i] for i in rows] for name, column in whole.items()}
+    found = read_in_sets(tmp_path, headline="train", read=of_test)
+    assert (found["set"], found["examinations"]) == ("test", 90)
+    assert found["other_sets"] == {}
+
+
+def test_scores_and_calls_of_one_reader_are_not_mixed(tmp_path):
+    """The first row of R1 without the model is line 2."""
+    given = readings()
+    given["score"][3] = ""
+    sentence = "reader 'R1', without the model: line 2 has a score, line 5 a class alo"
+    with pytest.raises(InputError, match=sentence):
+        judge_both(tmp_path, given)
+    given["score"] = ["" if r == "R1" else s for r, s in
+                      zip(given["reader"], given["score"], strict=True)]  # fmt: skip
+    path = foreign_tables.write(tmp_path / "readings.csv", given)
+    assert len(read_readings(path, task=Binary()).readers) == 3
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,19 @@ def test_a_dialect_reads_semicolons_and_decimal_commas(tmp_path):
     assert found.score.tolist() == [6.2]
 
 
+def test_a_dialect_reads_every_column_of_numbers(tmp_path):
+    text = (
+        "subject;target;score;platelets_10e9_per_l;segments;note;albumin_g_per_l\n"
+        "a;5;6,2;123,5;2,5;1,5 cm;41,5\nb;7;7,5;;4;3,5;<20\n"
+    )
+    comma = Dialect(delimiter=";", decimal=",")
+    found = read_predictions(table(tmp_path, text), task=TASK, dialect=comma).extra
+    assert found["platelets_10e9_per_l"].tolist() == ["123.5", ""]
+    assert found["segments"].tolist() == ["2.5", "4"]
+    assert found["note"].tolist() == ["1,5 cm", "3,5"]
+    assert found["albumin_g_per_l"].tolist() == ["41.5", "<20"]
+
+
 VISITS = (
     "subject,visit,exam_day,reference_day,target,score\n"
     "a,1,0,100,5,6\na,2,90,100,7,8\nb,3,5,0,12,10\n"
