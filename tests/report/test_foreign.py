@@ -307,6 +307,12 @@ def test_a_score_is_made_of_its_columns_and_compared(tmp_path):
     assert "Judgement of mine.csv" in (out / "report.html").read_text(encoding="utf-8")
 
 
+def test_a_baseline_without_a_value_is_refused(tmp_path):
+    text = LABS + "".join(f"p{i},{i % 2},0.{i},60,40,36,\n" for i in range(9))
+    with pytest.raises(InputError, match="no row of mine.csv has a value"):
+        judge_words(tmp_path, text, "--task", "binary", "--baselines", "fib4")
+
+
 def test_platelets_in_another_unit_are_refused_with_the_reason(tmp_path):
     text = LABS + "".join(f"p{i},{i % 2},0.{i},60,40,36,200000\n" for i in range(9))
     with pytest.raises(InputError, match="--baselines fib4: platelets_10e9_per_l"):
