@@ -92,7 +92,8 @@ def cox(
             step = step / 2
         beta = beta + step
         value, gradient, information = trial
-        if np.abs(beta).max() > 50:
+        # On the way to infinity nothing is left to learn, long before the bound.
+        if np.abs(beta).max() > 50 or np.linalg.eigvalsh(information)[0] < 1e-9:
             break
         if np.abs(step).max() <= 1e-10 * max(1.0, np.abs(beta).max()):
             return _cox_fit(

@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib import rcParams
 
 from liverjax.report import figures
+from liverjax.report.headlines import chance_line
 
 FOREST = [
     figures.Interval("a", 0.4, 0.2, 0.6, 30),
@@ -54,6 +55,15 @@ def test_a_forest_row_is_an_estimate_with_its_interval():
     assert list(bar.get_xdata()) == [0.2, 0.6]
     assert point.get_xdata()[0] == 0.4
     assert axes.get_xlim()[0] < -0.2
+
+
+def test_the_line_of_a_forest_says_what_it_is():
+    figure = figures.forest(FOREST, label="AUC", lines=chance_line("auc"))
+    assert figure.axes[0].lines[-1].get_xdata()[0] == 0.5
+    (legend,) = figure.legends
+    (words,) = legend.get_texts()
+    assert words.get_text() == "0.5: no better than chance"
+    assert chance_line("accuracy") == {}
 
 
 def test_learning_curves_take_members_of_unlike_length():

@@ -425,6 +425,12 @@ def test_apri_takes_the_laboratorys_limit_and_says_where_there_is_none(tmp_path)
     assert "40 U/l assumed" in words
 
 
+def test_a_baseline_without_a_value_is_refused(tmp_path):
+    text = LABS + "".join(f"p{i},{i % 2},0.{i},60,40,36,\n" for i in range(9))
+    with pytest.raises(InputError, match="has a value"):
+        judge_words(tmp_path, text, "--task", "binary", "--baselines", "fib4")
+
+
 def test_platelets_in_another_unit_are_refused_with_the_reason(tmp_path):
     text = LABS + "".join(f"p{i},{i % 2},0.{i},60,40,36,200000\n" for i in range(9))
     with pytest.raises(InputError, match="--baselines fib4: platelets_10e9_per_l"):

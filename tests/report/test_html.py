@@ -99,6 +99,17 @@ def test_every_part_is_there_and_every_link_leads_to_one(page):
     }
 
 
+def test_every_table_scrolls_in_a_box_of_its_own(run):
+    content = (run / "report.html").read_text(encoding="utf-8")
+    box = "<div class='scroll' tabindex='0'><table>"
+    assert content.count("<table") == content.count(box) > 8
+    style = content.partition("</style>")[0]
+    assert ".scroll { overflow-x: auto; max-width: 100%;" in style
+    assert ".panels > *, .cases > *, .tiles > *, .flow > li > * { min-width: 0; }" in (
+        style
+    )
+
+
 def test_every_picture_says_what_it_shows(page):
     alts = [
         value for tag, name, value in page.attributes if (tag, name) == ("img", "alt")

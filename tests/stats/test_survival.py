@@ -86,6 +86,15 @@ def test_a_column_that_orders_all_events_has_no_coefficient():
         cox(time, event=np.zeros(20, bool), columns={"x": time})
 
 
+@pytest.mark.parametrize("n", [3, 4, 6])
+def test_a_few_rows_in_order_have_no_coefficient(n):
+    time = np.arange(1.0, n + 1)
+    event = np.ones(n, bool)
+    for risk in (-time, -(time**2), np.exp(-time)):
+        with pytest.raises(ValueError, match="separates the events"):
+            cox(time, event=event, columns={"risk": risk})
+
+
 def follow_up(n: int = 90) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Risks and times with ties, and which ended in the event."""
     rng = np.random.default_rng(4)
