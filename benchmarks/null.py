@@ -219,9 +219,9 @@ def null_rates(
         draw = cross_validate(rng, values, truth=truth, folds=folds, member=member)
         within, share = (
             rank_correlation.kendall_tau_within_folds(
-                rng, draw.score, target=draw.truth, fold=draw.fold, **options
+                rng, draw.score, target=draw.truth, fold=draw.fold, reciprocity=pairs
             )
-            for options in ({}, {"reciprocity": 1 - SELECT_FRACTION})
+            for pairs in (1.0, 1 - SELECT_FRACTION)  # the first as in reports
         )
         pooled = rank_correlation.kendall_tau(draw.score, y=draw.truth)
         bounds = (within.p_bound, share.p_bound)

@@ -175,7 +175,9 @@ def make_settings(
         # Of one slice 2_5D is 2D, for which PyRadiomics has no other name.
         package = values.get("preset") == "pyradiomics"
         base["aggregation"] = ("2_5D_avg",) if package else ("2D_avg", "2D_comb")
-    given = {n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
+    given: dict[str, Any] = {
+        n: tuple(v) if isinstance(v, list) else v for n, v in values.items()
+    }
     if isinstance(given.get("filter"), Mapping):
         given["filter"] = read_filter(given["filter"])
         if by_slice and not given["filter"].planar:
