@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -48,6 +49,20 @@ def test_one_study_becomes_three_jobs_each_waiting_for_the_one_before(tmp_path):
         f"{head}--dependency=afterok:1 --array=0-9 {tail}",
         f"{head}--dependency=afterok:2 {tail}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "signal"),
+    [(ARRAY, "B:TERM@120"), (CLUSTER, "B:TERM@120"), (SPAN, "TERM@120")],
+    ids=lambda value: getattr(value, "stem", value),
+)
+def test_the_signal_before_the_limit_reaches_who_saves(path, signal):
+    """The batch shell by ``B:``; without it srun's tasks, and not the shell."""
+    text = path.read_text()
+    assert re.findall(r"^#SBATCH --signal=(.*)$", text, re.MULTILINE) == [signal]
+    _, _, command = text.rpartition("\nexec ")
+    starts_tasks = command.startswith("srun ")
+    assert starts_tasks == (not signal.startswith("B:"))
 
 
 @pytest.mark.slow
