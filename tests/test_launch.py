@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import re
 import socket
 import subprocess
@@ -18,6 +19,7 @@ CLUSTER = ROOT / "launch" / "slurm" / "cluster.sbatch"
 SPAN = ROOT / "launch" / "slurm" / "span.sbatch"
 SWEEP = ROOT / "launch" / "sweep.sh"
 JOBS = ROOT / "launch" / "k8s" / "array.yaml"
+LOCAL = ROOT / "launch" / "local.sh"
 
 # Writes down what it was called with, and answers with a job's number.
 SBATCH = """#!/usr/bin/env bash
@@ -153,6 +155,62 @@ def test_one_network_over_the_tasks_of_a_job_ends_in_a_report(tmp_path):
     assert "one group of 2 x cpu in 2 processes" in ended.stderr
     assert (run_folder / "DONE").exists()
     assert (run_folder / "report.html").exists()
+
+
+@pytest.fixture
+def stand_ins(tmp_path):
+    """Variables by which `LOCAL` finds two GPUs; who is started tells which it sees."""
+    scripts = tmp_path / "venv" / "bin"
+    scripts.mkdir(parents=True)
+    (tmp_path / "seen").mkdir()
+    for name, text in {
+        "nvidia-smi": "printf '0\\n1\\n'",
+        "dask": 'echo "$1 ${CUDA_VISIBLE_DEVICES-all}" > "$SEEN/$$"; exec sleep 60',
+        # Until the scheduler and both workers have told.
+        "study": 'while [ $(cat "$SEEN"/* | wc -l) -lt 3 ]; do sleep 0.02; done\n'
+        'echo "study ${CUDA_VISIBLE_DEVICES-all}" > "$SEEN/$$"',
+    }.items():
+        (scripts / name).write_text(f"#!/usr/bin/env bash\n{text}\n")
+        (scripts / name).chmod(0o755)
+    given = environment() | {"SEEN": str(tmp_path / "seen")}
+    given["LIVERJAX_VENV"] = str(scripts.parent)
+    given["PATH"] = f"{scripts}:{os.environ['PATH']}"
+    given.pop("CUDA_VISIBLE_DEVICES", None)
+    return given
+
+
+@pytest.mark.parametrize(
+    ("visible", "workers"), [(None, "01"), ("1,0", "10"), ("3,5", "35"), ("", None)]
+)
+def test_each_local_worker_sees_a_gpu_of_the_users_list(stand_ins, visible, workers):
+    if visible is not None:
+        stand_ins["CUDA_VISIBLE_DEVICES"] = visible
+    subprocess.run(["bash", LOCAL, "2", "study"], env=stand_ins, check=True)
+    seen = [path.read_text().strip() for path in _files(stand_ins["SEEN"])]
+    given = "all" if visible is None else visible
+    own = [given, given] if workers is None else list(workers)
+    assert sorted(seen) == sorted(
+        f"{who} {gpus}".strip()
+        for who, gpus in zip(
+            ("scheduler", "study", "worker", "worker"),
+            (given, given, *own),
+            strict=True,
+        )
+    )
+
+
+def test_more_local_workers_than_gpus_are_refused(stand_ins):
+    stand_ins["CUDA_VISIBLE_DEVICES"] = "1"
+    ended = subprocess.run(
+        ["bash", LOCAL, "2", "study"], env=stand_ins, capture_output=True, text=True
+    )
+    assert ended.returncode == 1
+    assert "2 workers for 1 GPUs (1)" in ended.stderr
+    assert not _files(stand_ins["SEEN"])
+
+
+def _files(folder: str) -> list[pathlib.Path]:
+    return list(pathlib.Path(folder).iterdir())
 
 
 def test_processes_that_are_to_join_need_to_know_each_other(tmp_path):
