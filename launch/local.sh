@@ -5,6 +5,7 @@
 #
 # The command is given --scheduler=FILE. On a machine with GPUs each worker sees one:
 # worker i the i-th of CUDA_VISIBLE_DEVICES, or of all, so N is at most their number.
+# Ctrl-C and SIGTERM go to the command alone, which saves; then the cluster is ended.
 set -euo pipefail
 count="$1"; shift
 bin="$(cd "$(dirname "$0")/.." && pwd)/${LIVERJAX_VENV:-.venv}/bin"
@@ -19,19 +20,30 @@ if [ "${#gpus[@]}" -gt 0 ] && [ "$count" -gt "${#gpus[@]}" ]; then
     exit 1
 fi
 folder="$(mktemp -d)"
+command=""
 trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf "$folder"' EXIT
-trap 'kill -TERM "$command" 2>/dev/null' TERM INT
+tell() { [ -n "$command" ] || exit 1; kill "$@" 2>/dev/null || true; }
+trap 'tell -INT -- "-$command"' INT # its children too, as a terminal does
+trap 'tell -TERM "$command"' TERM HUP
+# In a session of its own: out of a terminal's reach, and not deaf to Ctrl-C, as bash
+# makes what it starts in the background.
+apart() {
+    exec "$bin/python" -c 'import os, signal, sys
+os.setsid()
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])' "$@"
+}
 
-"$bin/dask" scheduler --host 127.0.0.1 --port 0 --no-dashboard \
+apart "$bin/dask" scheduler --host 127.0.0.1 --port 0 --no-dashboard \
     --scheduler-file "$folder/scheduler.json" >"$folder/scheduler.log" 2>&1 &
 for i in $(seq 0 $((count - 1))); do
     own=()
     if [ "${#gpus[@]}" -gt 0 ]; then own=("CUDA_VISIBLE_DEVICES=${gpus[$i]}"); fi
-    env "${own[@]}" "$bin/dask" worker --scheduler-file "$folder/scheduler.json" --nthreads 1 \
-        --nworkers 1 --no-dashboard --death-timeout 60 --memory-limit 0 \
+    apart env "${own[@]}" "$bin/dask" worker --scheduler-file "$folder/scheduler.json" \
+        --nthreads 1 --nworkers 1 --no-dashboard --death-timeout 60 --memory-limit 0 \
         --local-directory "$folder" >"$folder/worker$i.log" 2>&1 &
 done
-"$@" "--scheduler=$folder/scheduler.json" &
+apart "$@" "--scheduler=$folder/scheduler.json" &
 command=$!
 status=0
 wait "$command" || status=$?

@@ -97,24 +97,51 @@ def test_a_study_on_two_workers_has_the_bytes_of_one_process(finished, tmp_path)
         assert (folder / name).read_bytes() == (finished / name).read_bytes(), name
 
 
-def start_study(folder, *, finished, scheduler):
+def study_command(folder, *, finished):
     """The finished study again, with a checkpoint all the time."""
+    return command(
+        "liverjax.main",
+        *SMALLEST,
+        f"--workdir={folder}",
+        f"--config.cohort.path={finished / 'cohort'}",
+        "--config.train.piece_s=0.01",
+        "--config.train.save_every_s=0.01",
+    )
+
+
+def start_study(folder, *, finished, scheduler):
     return subprocess.Popen(
-        command(
-            "liverjax.main",
-            *SMALLEST,
-            f"--workdir={folder}",
-            f"--config.cohort.path={finished / 'cohort'}",
-            "--config.train.piece_s=0.01",
-            "--config.train.save_every_s=0.01",
-            f"--scheduler={scheduler}",
-        ),
+        [*study_command(folder, finished=finished), f"--scheduler={scheduler}"],
         cwd=ROOT,
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_on_the_workers_of_a_local_cluster(finished, tmp_path):
+    folder, temporary = tmp_path / "run", tmp_path / "temporary"
+    temporary.mkdir()
+    process = subprocess.Popen(
+        ["bash", str(LOCAL), "2", *study_command(folder, finished=finished)],
+        cwd=ROOT,
+        env=environment() | {"LIVERJAX_VENV": sys.prefix, "TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    while process.poll() is None and not list(folder.glob("members/*/checkpoint/m*")):
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    said, _ = process.communicate(timeout=200)
+    assert process.returncode == 128 + signal.SIGINT, said[-3000:]
+    assert "the same command goes on" in said
+    assert "Traceback" not in said
+    assert list(folder.glob("members/*/checkpoint/manifest-*.json"))
+    assert not list(temporary.glob("*/scheduler.json"))
 
 
 def same_predictions(one, two):

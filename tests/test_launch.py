@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import pathlib
 import re
+import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -163,6 +165,7 @@ def stand_ins(tmp_path):
     scripts = tmp_path / "venv" / "bin"
     scripts.mkdir(parents=True)
     (tmp_path / "seen").mkdir()
+    (scripts / "python").symlink_to(sys.executable)
     for name, text in {
         "nvidia-smi": "printf '0\\n1\\n'",
         "dask": 'echo "$1 ${CUDA_VISIBLE_DEVICES-all}" > "$SEEN/$$"; exec sleep 60',
@@ -207,6 +210,34 @@ def test_more_local_workers_than_gpus_are_refused(stand_ins):
     assert ended.returncode == 1
     assert "2 workers for 1 GPUs (1)" in ended.stderr
     assert not _files(stand_ins["SEEN"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_local_cluster_lives_until_the_stopped_command_has_saved(stand_ins, number):
+    scripts, seen = (pathlib.Path(stand_ins[n]) for n in ("LIVERJAX_VENV", "SEEN"))
+    (scripts / "bin" / "dask").write_text(
+        "#!/usr/bin/env bash\ntrap 'touch \"$SEEN/ended-$1\"; exit' INT TERM\n"
+        'touch "$SEEN/began-$1"\nsleep 60 &\nwait\nkill %1\n'
+    )
+    (scripts / "bin" / "study").write_text(
+        "#!/usr/bin/env bash\n"
+        'save() { sleep 0.3; ls "$SEEN" > "$SEEN/saved"; exit 42; }\n'
+        "trap save INT TERM\n"
+        'touch "$SEEN/began-study"\nwhile true; do sleep 0.05; done\n'
+    )
+    process = subprocess.Popen(
+        ["bash", LOCAL, "2", "study"], env=stand_ins, start_new_session=True
+    )
+    began = {"began-scheduler", "began-study", "began-worker"}
+    while {path.name for path in seen.iterdir()} != began:
+        assert process.poll() is None
+        time.sleep(0.02)
+    # Ctrl-C goes to all processes of a terminal's group.
+    os.killpg(process.pid, number)
+    assert process.wait() == 42
+    assert set((seen / "saved").read_text().split()) == began | {"saved"}
+    assert (seen / "ended-scheduler").exists()
+    assert (seen / "ended-worker").exists()
 
 
 def _files(folder: str) -> list[pathlib.Path]:
