@@ -21,6 +21,12 @@ from tests.whole_path import ROOT, SMALLEST, command, environment, run
 
 LOCAL = ROOT / "launch" / "local.sh"
 DASK = str(pathlib.Path(sys.executable).parent / "dask")
+TOLD = {
+    "cwd": ROOT,
+    "stdout": subprocess.PIPE,
+    "stderr": subprocess.STDOUT,
+    "text": True,
+}
 
 
 def content(folder: pathlib.Path) -> dict[str, bytes]:
@@ -112,11 +118,8 @@ def study_command(folder, *, finished):
 def start_study(folder, *, finished, scheduler):
     return subprocess.Popen(
         [*study_command(folder, finished=finished), f"--scheduler={scheduler}"],
-        cwd=ROOT,
         env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+        **TOLD,
     )
 
 
@@ -126,12 +129,9 @@ def test_ctrl_c_saves_on_the_workers_of_a_local_cluster(finished, tmp_path):
     temporary.mkdir()
     process = subprocess.Popen(
         ["bash", str(LOCAL), "2", *study_command(folder, finished=finished)],
-        cwd=ROOT,
         env=environment() | {"LIVERJAX_VENV": sys.prefix, "TMPDIR": str(temporary)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
         start_new_session=True,
+        **TOLD,
     )
     while process.poll() is None and not list(folder.glob("members/*/checkpoint/m*")):
         time.sleep(0.02)
@@ -185,6 +185,28 @@ def test_sigterm_saves_on_the_workers_and_the_next_start_goes_on(
     process = start_study(folder, finished=finished, scheduler=two_workers.file)
     said, _ = process.communicate(timeout=400)
     assert process.returncode == 0, said[-3000:]
+    assert same_predictions(folder, finished)
+
+
+@pytest.mark.slow
+def test_a_lost_scheduler_ends_the_study_and_the_next_start_goes_on(
+    finished, two_workers, tmp_path
+):
+    folder = tmp_path / "run"
+    process = start_study(folder, finished=finished, scheduler=two_workers.file)
+    while process.poll() is None and not list(folder.glob("members/*/checkpoint/m*")):
+        time.sleep(0.02)
+    os.killpg(two_workers.processes[0].pid, signal.SIGKILL)
+    said, _ = process.communicate(timeout=200)
+    assert process.returncode == 1, said[-3000:]
+    assert "error: the cluster's scheduler at tcp://127.0.0.1:" in said
+    assert "Traceback" not in said
+    for worker in two_workers.workers:
+        worker.wait(60)  # it saves first
+    process = subprocess.run(
+        study_command(folder, finished=finished), env=environment(), **TOLD
+    )
+    assert process.returncode == 0, process.stdout[-3000:]
     assert same_predictions(folder, finished)
 
 

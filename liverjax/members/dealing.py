@@ -6,12 +6,14 @@ claim file keeps the two apart should the first come back.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import pathlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import Any
 
 import jax
 
@@ -64,10 +66,9 @@ def train_members(
         group: Devices to a member.
 
     Raises:
-        InputError: If the folder is not shared, or a member kills its workers.
+        InputError: If the folder is not shared, a member kills its workers, or the
+            scheduler is lost.
     """
-    import distributed
-
     run_folder = run_folder.resolve()
     cluster.check_storage(client, run_folder / "config.json")
     (run_folder / STOP).unlink(missing_ok=True)
@@ -78,29 +79,64 @@ def train_members(
         client.submit(work, member, pure=False, key=f"{run_folder}/{member.id}"): member
         for member in chosen
     }
+    with _stopping_on_errors(run_folder / STOP), stop_on_signals() as stop:
+        statuses = _gather(tasks, client=client, folder=run_folder, stop=stop)
+    return members.Ended(statuses, signal=stop.signal)
+
+
+def _gather(
+    tasks: Mapping[Any, Member],
+    *,
+    client: cluster.Client,
+    folder: pathlib.Path,
+    stop: threading.Event,
+) -> dict[Member, str]:
+    """Returns the members' statuses when all have ended; raises the first's error."""
     statuses, told, error = {}, time.monotonic(), None
-    with stop_on_signals() as stop:
-        waiting = set(tasks)
-        while waiting:
-            if stop.is_set() or error:
-                (run_folder / STOP).touch()
-            try:
-                ended = distributed.wait(waiting, LOOK_S, "FIRST_COMPLETED").done
-            except TimeoutError:
-                ended = set()
+    waiting = set(tasks)
+    while waiting:
+        if stop.is_set() or error:
+            (folder / STOP).touch()
+        with cluster.loss_is_told(client):
+            ended = _ended(waiting)
             for task in ended:
                 waiting.discard(task)
                 problem = task.exception() if task.status != "finished" else None
                 if problem is None:
                     statuses[tasks[task]] = task.result()
                 error = error or _told(problem, tasks[task])
-            if ended or time.monotonic() - told > PROGRESS_S:
-                told = time.monotonic()
-                _tell(run_folder, chosen, left=len(waiting))
-    (run_folder / STOP).unlink(missing_ok=True)
+        if ended or time.monotonic() - told > PROGRESS_S:
+            told = time.monotonic()
+            _tell(folder, tuple(tasks.values()), left=len(waiting))
+            if waiting:
+                cluster.warn_without_workers(client)
     if error:
         raise error
-    return members.Ended(statuses, signal=stop.signal)
+    return statuses
+
+
+def _ended(waiting: Set[Any]) -> Set[Any]:
+    """Returns the tasks that have ended, after at most `LOOK_S`."""
+    import distributed
+
+    try:
+        return distributed.wait(waiting, LOOK_S, "FIRST_COMPLETED").done
+    except TimeoutError:
+        return set()
+
+
+@contextlib.contextmanager
+def _stopping_on_errors(path: pathlib.Path) -> Iterator[None]:
+    """Leaves the file that asks all workers to stop if the block raises.
+
+    The next start takes it away; so does a block that ends.
+    """
+    try:
+        yield
+    except BaseException:
+        path.touch()
+        raise
+    path.unlink(missing_ok=True)
 
 
 def train_here(folder: str, member: Member, *, num_members: int, group: int) -> str:

@@ -1,0 +1,98 @@
+"""Members dealt to a cluster that is played here; `tests/test_cluster.py` has one."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import logging
+import types
+
+import pytest
+
+from liverjax import cluster, members
+from liverjax.errors import InputError
+from liverjax.members import dealing
+from liverjax.members.dealing import STOP
+
+CHOSEN = members.of_study(folds=3, seeds=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A task that ends as soon as it is asked."""
+
+    key: str
+    status: str = "finished"
+
+    def result(self):
+        return "ok"
+
+
+class Client:
+    """A cluster without a worker."""
+
+    scheduler = types.SimpleNamespace(address="tcp://host:8786")
+
+    def submit(self, work, member, *, key, **options):
+        del work, member, options
+        return Task(key)
+
+    def nthreads(self):
+        return {}
+
+
+@pytest.fixture
+def deal(tmp_path, monkeypatch):
+    """Deals to a cluster of which ``answers`` say, one a look, what has ended."""
+    monkeypatch.setattr(cluster, "check_storage", lambda client, path: None)
+    monkeypatch.setattr(dealing, "PROGRESS_S", 0)
+
+    def run(*answers):
+        looks = iter(answers)
+
+        def look(waiting):
+            answer = next(looks)
+            if isinstance(answer, BaseException):
+                raise answer
+            return set(list(waiting)[:answer])
+
+        monkeypatch.setattr(dealing, "_ended", look)
+        return dealing.train_members(tmp_path, CHOSEN, client=Client(), num_members=3)
+
+    return run
+
+
+def test_members_are_dealt_until_all_have_ended(deal, tmp_path):
+    assert deal(1, 0, 2).statuses == dict.fromkeys(CHOSEN, "ok")
+    assert not (tmp_path / STOP).exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        concurrent.futures.CancelledError("2 Futures cancelled:\nReasons:"),
+        ConnectionResetError("gone"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_lost_scheduler_is_told_in_a_sentence(deal, tmp_path, error):
+    with pytest.raises(InputError) as told:
+        deal(1, error)
+    assert "scheduler at tcp://host:8786 is lost" in str(told.value)
+    assert "same command" in str(told.value)
+    assert "\n" not in str(told.value)
+    assert (tmp_path / STOP).exists()
+
+
+def test_whatever_ends_the_dealing_asks_the_workers_to_stop(deal, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        deal(KeyboardInterrupt())
+    assert (tmp_path / STOP).exists()
+    deal(3)
+    assert not (tmp_path / STOP).exists()
+
+
+def test_a_cluster_without_workers_is_warned_of(deal, caplog):
+    deal(0, 3)
+    (warning,) = [r for r in caplog.records if r.levelno == logging.WARNING]
+    assert "no worker is left at tcp://host:8786" in warning.getMessage()
