@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pathlib
 import random
@@ -116,9 +117,10 @@ def study_command(folder, *, finished):
 
 
 def start_study(folder, *, finished, scheduler):
+    """Where jax would find no device: only the workers train."""
     return subprocess.Popen(
         [*study_command(folder, finished=finished), f"--scheduler={scheduler}"],
-        env=environment(),
+        env=environment() | {"JAX_PLATFORMS": "none"},
         **TOLD,
     )
 
@@ -186,6 +188,9 @@ def test_sigterm_saves_on_the_workers_and_the_next_start_goes_on(
     said, _ = process.communicate(timeout=400)
     assert process.returncode == 0, said[-3000:]
     assert same_predictions(folder, finished)
+    trained = json.loads((folder / "environment.json").read_text())
+    names = ("platform", "devices", "devices_a_member", "workers")
+    assert [trained[name] for name in names] == ["cpu", 1, 1, 2]
 
 
 @pytest.mark.slow

@@ -84,6 +84,31 @@ def train_members(
     return members.Ended(statuses, signal=stop.signal)
 
 
+def worker_facts(
+    client: cluster.Client, *, num_members: int, group: int = 1
+) -> dict[str, Any]:
+    """Returns `liverjax.runtime.facts` of one worker, and how many there are.
+
+    This process trains nothing, and may be without the workers' devices.
+
+    Args:
+        client: Of `liverjax.cluster.connect`.
+        num_members: Members of the study.
+        group: Devices to a member.
+
+    Raises:
+        InputError: If a worker has fewer devices than a group.
+    """
+    workers = sorted(client.nthreads())
+    look = functools.partial(_facts_here, num_members, group=group)
+    (found,) = client.run(look, workers=workers[:1]).values()
+    return {**found, "workers": len(workers)}
+
+
+def _facts_here(num_members: int, *, group: int) -> dict[str, Any]:
+    return runtime.facts(runtime.start(num_members, group=group)[:1])
+
+
 def _gather(
     tasks: Mapping[Any, Member],
     *,

@@ -9,7 +9,7 @@ import types
 
 import pytest
 
-from liverjax import cluster, members
+from liverjax import cluster, members, runtime
 from liverjax.errors import InputError
 from liverjax.members import dealing
 from liverjax.members.dealing import STOP
@@ -39,6 +39,16 @@ class Client:
 
     def nthreads(self):
         return {}
+
+
+class Workers(Client):
+    """Two workers, which are this process."""
+
+    def nthreads(self):
+        return {"tcp://b:1": 1, "tcp://a:1": 1}
+
+    def run(self, work, *, workers):
+        return {worker: work() for worker in workers}
 
 
 @pytest.fixture
@@ -96,3 +106,9 @@ def test_a_cluster_without_workers_is_warned_of(deal, caplog):
     deal(0, 3)
     (warning,) = [r for r in caplog.records if r.levelno == logging.WARNING]
     assert "no worker is left at tcp://host:8786" in warning.getMessage()
+
+
+def test_what_a_run_depends_on_is_asked_of_a_worker():
+    found = dealing.worker_facts(Workers(), num_members=2)
+    assert found == runtime.facts(runtime.start(2)[:1]) | {"workers": 2}
+    assert (found["platform"], found["devices"]) == ("cpu", 1)
