@@ -72,7 +72,7 @@ def run(study: StudyConfig, *, scheduler: str | None = None) -> RunOutcome:
     every = every_member(study, folds=folds)
     chosen = pick_members(every, places=study.members)
     if chosen:
-        ended = _train(
+        ended = train(
             folder,
             chosen,
             study=study,
@@ -89,7 +89,7 @@ def run(study: StudyConfig, *, scheduler: str | None = None) -> RunOutcome:
     return finish(folder, study=study, folds=folds, every=every)
 
 
-def _train(
+def train(
     folder: pathlib.Path,
     chosen: Sequence[members.Member],
     *,
@@ -99,6 +99,11 @@ def _train(
 ) -> members.Ended:
     """Trains members here or on a cluster; writes what their numbers depend on."""
     facts, group = folder / "environment.json", study.mesh.data
+    if scheduler and study.model.frozen:
+        _log.warning(
+            "warning: model.frozen: the heads are one program and are trained by this "
+            "process, on its own device; the cluster of --scheduler only prepares"
+        )
     if scheduler is None or study.model.frozen:
         groups = runtime.start(1 if study.model.frozen else num_members, group=group)
         files.write_json(facts, runtime.facts(groups))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 
 import numpy as np
 import pytest
 
 from configs.cp_ct import get_config
-from liverjax import config, experiment
+from liverjax import config, experiment, members
 from liverjax.cohort import files
 from liverjax.errors import InputError
 from tests.cohort.small import write_cohort
@@ -55,3 +56,24 @@ def test_a_cohort_of_another_recipe_says_where_it_differs(tmp_path, study):
     other = dataclasses.replace(study.prepare, window_width_hu=350.0)
     with pytest.raises(InputError, match="it differs in window_width_hu"):
         experiment.prepare(tmp_path, study=dataclasses.replace(study, prepare=other))
+
+
+def test_frozen_networks_say_that_a_cluster_does_not_train_them(
+    tmp_path, study, monkeypatch, caplog
+):
+    monkeypatch.setattr(
+        experiment.members, "train_members", lambda *a, **k: members.Ended({}, None)
+    )
+    monkeypatch.setattr(
+        experiment.cluster, "connect", lambda scheduler: pytest.fail("not needed")
+    )
+    frozen = dataclasses.replace(study.model, frozen=True)
+    experiment.train(
+        tmp_path,
+        (),
+        study=dataclasses.replace(study, model=frozen),
+        num_members=4,
+        scheduler="tcp://host:8786",
+    )
+    (warning,) = [r for r in caplog.records if r.levelno == logging.WARNING]
+    assert "the cluster of --scheduler only prepares" in warning.getMessage()
