@@ -258,7 +258,8 @@ def test_processes_that_are_to_join_need_to_know_each_other(tmp_path):
 
 def test_a_sweep_is_a_run_a_combination_and_a_table(tmp_path):
     folder = tmp_path / "sweep"
-    words = ["bash", str(SWEEP), str(folder), "model.name=a,b", "train.epochs=1,2"]
+    # From the caller's folder, whatever the script's own is.
+    words = ["bash", str(SWEEP), "sweep", "model.name=a,b", "train.epochs=1,2"]
     given = {"LIVERJAX_VENV": sys.prefix, "START": "echo"}
     done = folder / "model.name=a,train.epochs=1" / "trials.csv"
     done.parent.mkdir(parents=True)
@@ -266,6 +267,7 @@ def test_a_sweep_is_a_run_a_combination_and_a_table(tmp_path):
     ended = subprocess.run(
         [*words, "--", "--config=c.py"],
         env=environment() | given,
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=True,
