@@ -36,7 +36,7 @@ def content(folder: pathlib.Path) -> dict[str, bytes]:
 
 
 class Cluster:
-    """A scheduler, and workers that can be killed."""
+    """A scheduler, and workers that can be killed, in a folder of their own."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         self.file = folder / "scheduler.json"
@@ -47,7 +47,7 @@ class Cluster:
     def start(self, *words: str) -> subprocess.Popen:
         process = subprocess.Popen(
             [DASK, *words, f"--scheduler-file={self.file}"],
-            cwd=ROOT,
+            cwd=self.folder,
             env=environment(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -105,12 +105,12 @@ def test_a_study_on_two_workers_has_the_bytes_of_one_process(finished, tmp_path)
 
 
 def study_command(folder, *, finished):
-    """The finished study again, with a checkpoint all the time."""
+    """The finished study again, with a checkpoint all the time; by relative paths."""
     return command(
         "liverjax.main",
         *SMALLEST,
-        f"--workdir={folder}",
-        f"--config.cohort.path={finished / 'cohort'}",
+        f"--workdir={os.path.relpath(folder, ROOT)}",
+        f"--config.cohort.path={os.path.relpath(finished / 'cohort', ROOT)}",
         "--config.train.piece_s=0.01",
         "--config.train.save_every_s=0.01",
     )
@@ -225,7 +225,7 @@ def test_two_workers_prepare_the_bytes_of_the_local_pool(two_workers, tmp_path):
         "--config.prepare.slice_spacing_mm=36.0",
         "--config.prepare.patch_px=32",
         "--config.prepare.store_px=40",
-        f"--manifest={table}",
+        f"--manifest={os.path.relpath(table, ROOT)}",
     )
     alone, dealt = tmp_path / "alone", tmp_path / "dealt"
     assert run("data_prep.build", *flags, f"--out={alone}").returncode == 0
