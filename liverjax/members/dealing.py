@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import logging
 import pathlib
 import threading
@@ -129,10 +130,12 @@ def _gather(
                 problem = task.exception() if task.status != "finished" else None
                 if problem is None:
                     statuses[tasks[task]] = task.result()
+                    _log.info("%s: %s", tasks[task].id, task.result())
                 error = error or _told(problem, tasks[task])
         if ended or time.monotonic() - told > PROGRESS_S:
             told = time.monotonic()
-            _tell(folder, tuple(tasks.values()), left=len(waiting))
+            left = [member for task, member in tasks.items() if task in waiting]
+            _tell(folder, left, every=len(tasks))
             if waiting:
                 cluster.warn_without_workers(client)
     if error:
@@ -201,10 +204,18 @@ def _told(problem: BaseException | None, member: Member) -> BaseException | None
     return problem
 
 
-def _tell(folder: pathlib.Path, chosen: Sequence[Member], *, left: int) -> None:
-    epochs = 0
-    for member in chosen:
+def _tell(folder: pathlib.Path, waiting: Sequence[Member], *, every: int) -> None:
+    """Logs where all members are: the last epoch of each that is in work."""
+    lines = [f"{every - len(waiting)} of {every} members are done"]
+    for member in waiting:
         path = folder_of(folder, member) / METRICS
-        epochs += len(path.read_bytes().splitlines()) if path.exists() else 0
-    done = len(chosen) - left
-    _log.info("%d of %d members are done, %d epochs", done, len(chosen), epochs)
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        # What follows the last end of a line is being written.
+        epochs = text.rpartition("\n")[0].splitlines()
+        if epochs:
+            last = json.loads(epochs[-1])
+            lines.append(
+                f"  {member.id}: epoch {last['epoch'] + 1}, loss {last['loss']:.4g}, "
+                f"selection {last['select_score']:.4g}"
+            )
+    _log.info("%s", "\n".join(lines))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import json
 import logging
 import types
 
@@ -13,6 +14,8 @@ from liverjax import cluster, members, runtime
 from liverjax.errors import InputError
 from liverjax.members import dealing
 from liverjax.members.dealing import STOP
+from liverjax.members.member import folder_of
+from liverjax.train.loop import METRICS
 
 CHOSEN = members.of_study(folds=3, seeds=1)
 
@@ -106,6 +109,27 @@ def test_a_cluster_without_workers_is_warned_of(deal, caplog):
     deal(0, 3)
     (warning,) = [r for r in caplog.records if r.levelno == logging.WARNING]
     assert "no worker is left at tcp://host:8786" in warning.getMessage()
+
+
+def test_progress_tells_the_last_epoch_of_each_member_in_work(deal, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    for member, epochs in zip(CHOSEN, (2, 1, 0), strict=True):
+        lines = [
+            json.dumps({"epoch": i, "loss": 0.5 - i / 8, "select_score": 0.6 + i / 10})
+            for i in range(epochs)
+        ]
+        path = folder_of(tmp_path, member) / METRICS
+        path.parent.mkdir(parents=True)
+        # The next line is on its way.
+        path.write_text("".join(f"{line}\n" for line in lines) + '{"epoch')
+    deal(0, 3)
+    told = [m for m in caplog.messages if "members are done" in m]
+    assert told == [
+        "0 of 3 members are done\n"
+        "  f00-s00-t00: epoch 2, loss 0.375, selection 0.7\n"
+        "  f01-s00-t00: epoch 1, loss 0.5, selection 0.6",
+        "3 of 3 members are done",
+    ]
 
 
 def test_what_a_run_depends_on_is_asked_of_a_worker():
