@@ -153,21 +153,32 @@ def same_predictions(one, two):
     )
 
 
+def saved_after(moment, folder):
+    """Whether a checkpoint was written since then."""
+    for path in folder.glob("members/*/checkpoint/manifest-*.json"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime > moment:
+                return True
+    return False
+
+
 @pytest.mark.slow
 def test_a_worker_killed_three_times_changes_nothing(finished, two_workers, tmp_path):
     folder, moments = tmp_path / "run", random.Random(0)
     process = start_study(folder, finished=finished, scheduler=two_workers.file)
-    killed = 0
+    killed, moment = 0, 0.0
     while process.poll() is None and killed < 3:
-        # The first two as soon as another member has begun, the last at any moment.
-        if len(list(folder.glob("members/*/checkpoint*"))) >= min(killed + 1, 2):
-            time.sleep(moments.uniform(0, 2))
+        # Not before somebody has gone on since the last one was killed.
+        if saved_after(moment, folder):
+            time.sleep(moments.uniform(0, 0.5))
+            assert process.poll() is None
             two_workers.kill_worker()
+            moment = time.time()
             killed += 1
-        time.sleep(0.2)
+        time.sleep(0.02)
     said, _ = process.communicate(timeout=400)
     assert process.returncode == 0, said[-3000:]
-    assert killed
+    assert killed == 3
     assert same_predictions(folder, finished)
 
 
@@ -217,7 +228,7 @@ def test_a_lost_scheduler_ends_the_study_and_the_next_start_goes_on(
 
 @pytest.mark.slow
 def test_two_workers_prepare_the_bytes_of_the_local_pool(two_workers, tmp_path):
-    table = write_study(tmp_path / "study")
+    table = write_study(tmp_path / "study", subjects=8)
     flags = (
         "--config=configs/cp_ct.py",
         "--config.prepare.registration=none",
@@ -242,7 +253,9 @@ def test_two_workers_prepare_the_bytes_of_the_local_pool(two_workers, tmp_path):
         text=True,
     )
     while process.poll() is None and not list(dealt.glob(".parts/*.npz")):
-        time.sleep(0.05)
+        time.sleep(0.02)
+    assert process.poll() is None
+    assert not (dealt / "cohort.json").exists()
     two_workers.kill_worker()
     _, said = process.communicate(timeout=300)
     assert process.returncode == 0, said[-3000:]
