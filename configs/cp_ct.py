@@ -115,7 +115,6 @@ def get_config(variant: str = "") -> ConfigDict:
 
     config.data = ConfigDict({"placement": "auto"})  # or "resident", "stream"
     config.data.memory_gib = config_dict.placeholder(float)  # None: what is free
-    # Devices a member; span: one network over all devices of all processes.
     # Not the paper's: classifiers on radiomics (study 002) beside the network.
     radiomics = ConfigDict({"run": False, "channels": (), "by_slice": False})
     radiomics.features = config_dict.placeholder(str)  # None: measured here
@@ -125,6 +124,7 @@ def get_config(variant: str = "") -> ConfigDict:
     radiomics.seed = 0
     config.baselines = ConfigDict({"radiomics": radiomics})
 
+    # Devices a member; span: one network over all devices of all processes.
     config.mesh = ConfigDict({"data": 1, "span": False})
     config.members = config_dict.placeholder(tuple)  # of this start; None: all
 

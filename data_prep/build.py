@@ -42,7 +42,7 @@ def main() -> int:
     if workers < 1:
         raise InputError(f"--workers={workers}: expected at least 1")
     manifest = read_manifest(
-        pathlib.Path(MANIFEST.value),
+        pathlib.Path(MANIFEST.value).absolute(),  # workers have other folders
         recipe=study.prepare,
         task=study.task,
         dialect=table_flags.dialect(),

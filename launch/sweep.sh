@@ -11,9 +11,10 @@
 # START=echo shows the commands; START='sbatch launch/slurm/cluster.sbatch' submits them,
 # and a last start without it writes the table.
 set -euo pipefail
+folder="$1"; shift
+[ "${folder:0:1}" = / ] || folder="$PWD/$folder"
 cd "$(dirname "$0")/.."
 python="${LIVERJAX_VENV:-.venv}/bin/python"
-folder="$1"; shift
 runs=("")
 while [ "${1:-}" != -- ]; do
     [ $# -gt 0 ] || { echo "error: expected -- before the study's own flags" >&2; exit 1; }

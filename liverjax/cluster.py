@@ -6,8 +6,11 @@ worker process a GPU, one thread each, on storage that all of them see.
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import logging
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 from liverjax.cohort import files
@@ -77,6 +80,36 @@ def check_storage(client: Client, path: pathlib.Path) -> None:
             f"{path}: not seen, or seen otherwise, by the workers {other}; put the "
             "folder on storage that this process and every worker share"
         )
+
+
+@contextlib.contextmanager
+def loss_is_told(client: Client) -> Iterator[None]:
+    """Turns what `distributed` says of a lost scheduler into one sentence.
+
+    Raises:
+        InputError: If the work in hand is no longer known to the cluster.
+    """
+    address = client.scheduler.address
+    try:
+        yield
+    except (concurrent.futures.CancelledError, ConnectionError) as error:
+        first = next(iter(str(error).splitlines()), "")
+        raise InputError(
+            f"the cluster's scheduler at {address} is lost, or it dropped the work "
+            f"({first}); its own log says why. Start a cluster and give the same "
+            "command: it goes on with what is done"
+        ) from None
+
+
+def warn_without_workers(client: Client) -> None:
+    """Logs a warning if no worker is left; the work then waits for one."""
+    with contextlib.suppress(OSError):
+        if not client.nthreads():
+            _log.warning(
+                "warning: no worker is left at %s; the work waits until one is "
+                "started (the others' own logs say why they ended)",
+                client.scheduler.address,
+            )
 
 
 def _hash(path: str) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +25,7 @@ from liverjax.tasks.question import Task
 SCHEDULES = ("constant", "halving", "cosine", "plateau")
 PLACEMENTS = ("auto", "resident", "stream")
 SELECT_UNITS = ("examination", "slice")
+NAMED_WEIGHTS = ("none", "imagenet")  # model.pretrained; anything else is a file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -261,6 +264,25 @@ def to_dict(study: StudyConfig) -> dict[str, Any]:
     return values
 
 
+def with_absolute_paths(study: StudyConfig) -> StudyConfig:
+    """Returns the study with the paths that other processes read made absolute.
+
+    Workers of a cluster, and the start that goes on another day, have folders of their
+    own from which a relative path would lead elsewhere.
+    """
+    cohort, model = study.cohort, study.model
+    cohort = dataclasses.replace(
+        cohort,
+        path=cohort.path and os.path.abspath(cohort.path),
+        manifest=cohort.manifest and os.path.abspath(cohort.manifest),
+    )
+    model = dataclasses.replace(model, weights_dir=os.path.abspath(model.weights_dir))
+    if model.pretrained not in NAMED_WEIGHTS:
+        file = os.path.abspath(model.pretrained)
+        model = dataclasses.replace(model, pretrained=file)
+    return dataclasses.replace(study, cohort=cohort, model=model)
+
+
 def identity(study: StudyConfig) -> str:
     """Returns a hash of all that decides a run's numbers.
 
@@ -276,6 +298,7 @@ def identity(study: StudyConfig) -> str:
     for name in ("save_every_s", "piece_s"):
         del values["train"][name]
     del values["model"]["weights_dir"]
+    values["model"]["pretrained"] = pathlib.PurePath(study.model.pretrained).name
     return hashlib.sha256(to_json(values).encode()).hexdigest()[:16]
 
 

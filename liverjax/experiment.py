@@ -71,19 +71,13 @@ def run(study: StudyConfig, *, scheduler: str | None = None) -> RunOutcome:
     every = every_member(study, folds=folds)
     chosen = pick_members(every, places=study.members)
     if chosen:
-        wanted = 1 if study.model.frozen else len(every)
-        groups = runtime.start(wanted, group=study.mesh.data)
-        files.write_json(folder / "environment.json", runtime.facts(groups))
-        if scheduler is None or study.model.frozen:
-            ended = members.train_members(folder, chosen, groups=groups)
-        else:
-            ended = dealing.train_members(
-                folder,
-                chosen,
-                client=cluster.connect(scheduler),
-                num_members=len(every),
-                group=study.mesh.data,
-            )
+        ended = train(
+            folder,
+            chosen,
+            study=study,
+            num_members=len(every),
+            scheduler=scheduler,
+        )
         if ended.stopped:
             return stopped(folder, ended)
     if study.members is not None:
@@ -92,6 +86,33 @@ def run(study: StudyConfig, *, scheduler: str | None = None) -> RunOutcome:
             0, f"trained {names}; a start without members writes the report"
         )
     return finish(folder, study=study, folds=folds, every=every)
+
+
+def train(
+    folder: pathlib.Path,
+    chosen: Sequence[members.Member],
+    *,
+    study: StudyConfig,
+    num_members: int,
+    scheduler: str | None,
+) -> members.Ended:
+    """Trains members here or on a cluster; writes what their numbers depend on."""
+    facts, group = folder / "environment.json", study.mesh.data
+    if scheduler and study.model.frozen:
+        _log.warning(
+            "warning: model.frozen: the heads are one program and are trained by this "
+            "process, on its own device; the cluster of --scheduler only prepares"
+        )
+    if scheduler is None or study.model.frozen:
+        groups = runtime.start(1 if study.model.frozen else num_members, group=group)
+        files.write_json(facts, runtime.facts(groups))
+        return members.train_members(folder, chosen, groups=groups)
+    client = cluster.connect(scheduler)
+    found = dealing.worker_facts(client, num_members=num_members, group=group)
+    files.write_json(facts, found)
+    return dealing.train_members(
+        folder, chosen, client=client, num_members=num_members, group=group
+    )
 
 
 def every_member(

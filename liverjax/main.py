@@ -10,7 +10,7 @@ import dataclasses
 
 from absl import flags
 
-from liverjax import experiment, study_flags, together
+from liverjax import config, experiment, study_flags, together
 from liverjax.errors import run_command
 
 WORKDIR = flags.DEFINE_string(
@@ -23,7 +23,7 @@ SCHEDULER = flags.DEFINE_string(
 
 def main() -> int:
     """Runs the study; returns the exit status."""
-    study = study_flags.parse()
+    study = config.with_absolute_paths(study_flags.parse())
     if WORKDIR.value:
         study = dataclasses.replace(study, workdir=WORKDIR.value)
     if study.mesh.span and not SCHEDULER.value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pathlib
 import random
@@ -21,6 +22,12 @@ from tests.whole_path import ROOT, SMALLEST, command, environment, run
 
 LOCAL = ROOT / "launch" / "local.sh"
 DASK = str(pathlib.Path(sys.executable).parent / "dask")
+TOLD = {
+    "cwd": ROOT,
+    "stdout": subprocess.PIPE,
+    "stderr": subprocess.STDOUT,
+    "text": True,
+}
 
 
 def content(folder: pathlib.Path) -> dict[str, bytes]:
@@ -29,7 +36,7 @@ def content(folder: pathlib.Path) -> dict[str, bytes]:
 
 
 class Cluster:
-    """A scheduler, and workers that can be killed."""
+    """A scheduler, and workers that can be killed, in a folder of their own."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         self.file = folder / "scheduler.json"
@@ -40,7 +47,7 @@ class Cluster:
     def start(self, *words: str) -> subprocess.Popen:
         process = subprocess.Popen(
             [DASK, *words, f"--scheduler-file={self.file}"],
-            cwd=ROOT,
+            cwd=self.folder,
             env=environment(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -97,24 +104,46 @@ def test_a_study_on_two_workers_has_the_bytes_of_one_process(finished, tmp_path)
         assert (folder / name).read_bytes() == (finished / name).read_bytes(), name
 
 
-def start_study(folder, *, finished, scheduler):
-    """The finished study again, with a checkpoint all the time."""
-    return subprocess.Popen(
-        command(
-            "liverjax.main",
-            *SMALLEST,
-            f"--workdir={folder}",
-            f"--config.cohort.path={finished / 'cohort'}",
-            "--config.train.piece_s=0.01",
-            "--config.train.save_every_s=0.01",
-            f"--scheduler={scheduler}",
-        ),
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+def study_command(folder, *, finished):
+    """The finished study again, with a checkpoint all the time; by relative paths."""
+    return command(
+        "liverjax.main",
+        *SMALLEST,
+        f"--workdir={os.path.relpath(folder, ROOT)}",
+        f"--config.cohort.path={os.path.relpath(finished / 'cohort', ROOT)}",
+        "--config.train.piece_s=0.01",
+        "--config.train.save_every_s=0.01",
     )
+
+
+def start_study(folder, *, finished, scheduler):
+    """Where jax would find no device: only the workers train."""
+    return subprocess.Popen(
+        [*study_command(folder, finished=finished), f"--scheduler={scheduler}"],
+        env=environment() | {"JAX_PLATFORMS": "none"},
+        **TOLD,
+    )
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_on_the_workers_of_a_local_cluster(finished, tmp_path):
+    folder, temporary = tmp_path / "run", tmp_path / "temporary"
+    temporary.mkdir()
+    process = subprocess.Popen(
+        ["bash", str(LOCAL), "2", *study_command(folder, finished=finished)],
+        env=environment() | {"LIVERJAX_VENV": sys.prefix, "TMPDIR": str(temporary)},
+        start_new_session=True,
+        **TOLD,
+    )
+    while process.poll() is None and not list(folder.glob("members/*/checkpoint/m*")):
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    said, _ = process.communicate(timeout=200)
+    assert process.returncode == 128 + signal.SIGINT, said[-3000:]
+    assert "the same command goes on" in said
+    assert "Traceback" not in said
+    assert list(folder.glob("members/*/checkpoint/manifest-*.json"))
+    assert not list(temporary.glob("*/scheduler.json"))
 
 
 def same_predictions(one, two):
@@ -124,21 +153,32 @@ def same_predictions(one, two):
     )
 
 
+def saved_after(moment, folder):
+    """Whether a checkpoint was written since then."""
+    for path in folder.glob("members/*/checkpoint/manifest-*.json"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime > moment:
+                return True
+    return False
+
+
 @pytest.mark.slow
 def test_a_worker_killed_three_times_changes_nothing(finished, two_workers, tmp_path):
     folder, moments = tmp_path / "run", random.Random(0)
     process = start_study(folder, finished=finished, scheduler=two_workers.file)
-    killed = 0
+    killed, moment = 0, 0.0
     while process.poll() is None and killed < 3:
-        # The first two as soon as another member has begun, the last at any moment.
-        if len(list(folder.glob("members/*/checkpoint*"))) >= min(killed + 1, 2):
-            time.sleep(moments.uniform(0, 2))
+        # Not before somebody has gone on since the last one was killed.
+        if saved_after(moment, folder):
+            time.sleep(moments.uniform(0, 0.5))
+            assert process.poll() is None
             two_workers.kill_worker()
+            moment = time.time()
             killed += 1
-        time.sleep(0.2)
+        time.sleep(0.02)
     said, _ = process.communicate(timeout=400)
     assert process.returncode == 0, said[-3000:]
-    assert killed
+    assert killed == 3
     assert same_predictions(folder, finished)
 
 
@@ -159,11 +199,36 @@ def test_sigterm_saves_on_the_workers_and_the_next_start_goes_on(
     said, _ = process.communicate(timeout=400)
     assert process.returncode == 0, said[-3000:]
     assert same_predictions(folder, finished)
+    trained = json.loads((folder / "environment.json").read_text())
+    names = ("platform", "devices", "devices_a_member", "workers")
+    assert [trained[name] for name in names] == ["cpu", 1, 1, 2]
+
+
+@pytest.mark.slow
+def test_a_lost_scheduler_ends_the_study_and_the_next_start_goes_on(
+    finished, two_workers, tmp_path
+):
+    folder = tmp_path / "run"
+    process = start_study(folder, finished=finished, scheduler=two_workers.file)
+    while process.poll() is None and not list(folder.glob("members/*/checkpoint/m*")):
+        time.sleep(0.02)
+    os.killpg(two_workers.processes[0].pid, signal.SIGKILL)
+    said, _ = process.communicate(timeout=200)
+    assert process.returncode == 1, said[-3000:]
+    assert "error: the cluster's scheduler at tcp://127.0.0.1:" in said
+    assert "Traceback" not in said
+    for worker in two_workers.workers:
+        worker.wait(60)  # it saves first
+    process = subprocess.run(
+        study_command(folder, finished=finished), env=environment(), **TOLD
+    )
+    assert process.returncode == 0, process.stdout[-3000:]
+    assert same_predictions(folder, finished)
 
 
 @pytest.mark.slow
 def test_two_workers_prepare_the_bytes_of_the_local_pool(two_workers, tmp_path):
-    table = write_study(tmp_path / "study")
+    table = write_study(tmp_path / "study", subjects=8)
     flags = (
         "--config=configs/cp_ct.py",
         "--config.prepare.registration=none",
@@ -171,7 +236,7 @@ def test_two_workers_prepare_the_bytes_of_the_local_pool(two_workers, tmp_path):
         "--config.prepare.slice_spacing_mm=36.0",
         "--config.prepare.patch_px=32",
         "--config.prepare.store_px=40",
-        f"--manifest={table}",
+        f"--manifest={os.path.relpath(table, ROOT)}",
     )
     alone, dealt = tmp_path / "alone", tmp_path / "dealt"
     assert run("data_prep.build", *flags, f"--out={alone}").returncode == 0
@@ -188,7 +253,9 @@ def test_two_workers_prepare_the_bytes_of_the_local_pool(two_workers, tmp_path):
         text=True,
     )
     while process.poll() is None and not list(dealt.glob(".parts/*.npz")):
-        time.sleep(0.05)
+        time.sleep(0.02)
+    assert process.poll() is None
+    assert not (dealt / "cohort.json").exists()
     two_workers.kill_worker()
     _, said = process.communicate(timeout=300)
     assert process.returncode == 0, said[-3000:]

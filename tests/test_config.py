@@ -99,6 +99,25 @@ def test_identity_ignores_where_things_lie():
     assert config.identity(other) != config.identity(study)
 
 
+def test_paths_are_made_absolute_and_are_no_part_of_the_identity(tmp_path, monkeypatch):
+    values = change("cohort.path", "cohort")
+    values["model"]["pretrained"] = "converted/resnet18.safetensors"
+    study = config.from_config_dict(values)
+    monkeypatch.chdir(tmp_path)
+    found = config.with_absolute_paths(study)
+    assert found.cohort.path == str(tmp_path / "cohort")
+    assert found.cohort.manifest is None
+    assert found.model.weights_dir == str(tmp_path / study.model.weights_dir)
+    assert found.model.pretrained == f"{tmp_path}/converted/resnet18.safetensors"
+    assert config.with_absolute_paths(found) == found
+    assert config.identity(found) == config.identity(study)
+
+
+def test_named_weights_are_no_path():
+    study = config.from_config_dict(change("model.pretrained", "imagenet"))
+    assert config.with_absolute_paths(study).model.pretrained == "imagenet"
+
+
 def test_an_unknown_variant_lists_the_known():
     with pytest.raises(ValueError, match="expected 'demo' or 'one_channel'"):
         get_config("dmeo")

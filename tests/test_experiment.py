@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 
 import numpy as np
 import pytest
 
 from configs.cp_ct import get_config
-from liverjax import config, experiment
+from liverjax import config, experiment, members
 from liverjax.cohort import files
 from liverjax.errors import InputError
 from liverjax.members.run_folder import read_study
@@ -68,3 +69,24 @@ def test_the_next_start_may_say_anew_what_is_no_part_of_the_study(tmp_path, stud
     with pytest.raises(InputError, match=r"train\.epochs \(20 there, 21 here\)"):
         experiment.claim_folder(folder, study=dataclasses.replace(study, train=train))
     assert read_study(folder).data == data
+
+
+def test_frozen_networks_say_that_a_cluster_does_not_train_them(
+    tmp_path, study, monkeypatch, caplog
+):
+    monkeypatch.setattr(
+        experiment.members, "train_members", lambda *a, **k: members.Ended({}, None)
+    )
+    monkeypatch.setattr(
+        experiment.cluster, "connect", lambda scheduler: pytest.fail("not needed")
+    )
+    frozen = dataclasses.replace(study.model, frozen=True)
+    experiment.train(
+        tmp_path,
+        (),
+        study=dataclasses.replace(study, model=frozen),
+        num_members=4,
+        scheduler="tcp://host:8786",
+    )
+    (warning,) = [r for r in caplog.records if r.levelno == logging.WARNING]
+    assert "the cluster of --scheduler only prepares" in warning.getMessage()

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import pathlib
+import re
+import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -17,6 +21,7 @@ CLUSTER = ROOT / "launch" / "slurm" / "cluster.sbatch"
 SPAN = ROOT / "launch" / "slurm" / "span.sbatch"
 SWEEP = ROOT / "launch" / "sweep.sh"
 JOBS = ROOT / "launch" / "k8s" / "array.yaml"
+LOCAL = ROOT / "launch" / "local.sh"
 
 # Writes down what it was called with, and answers with a job's number.
 SBATCH = """#!/usr/bin/env bash
@@ -48,6 +53,20 @@ def test_one_study_becomes_three_jobs_each_waiting_for_the_one_before(tmp_path):
         f"{head}--dependency=afterok:1 --array=0-9 {tail}",
         f"{head}--dependency=afterok:2 {tail}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "signal"),
+    [(ARRAY, "B:TERM@120"), (CLUSTER, "B:TERM@120"), (SPAN, "TERM@120")],
+    ids=lambda value: getattr(value, "stem", value),
+)
+def test_the_signal_before_the_limit_reaches_who_saves(path, signal):
+    """The batch shell by ``B:``; without it srun's tasks, and not the shell."""
+    text = path.read_text()
+    assert re.findall(r"^#SBATCH --signal=(.*)$", text, re.MULTILINE) == [signal]
+    _, _, command = text.rpartition("\nexec ")
+    starts_tasks = command.startswith("srun ")
+    assert starts_tasks == (not signal.startswith("B:"))
 
 
 @pytest.mark.slow
@@ -140,6 +159,91 @@ def test_one_network_over_the_tasks_of_a_job_ends_in_a_report(tmp_path):
     assert (run_folder / "report.html").exists()
 
 
+@pytest.fixture
+def stand_ins(tmp_path):
+    """Variables by which `LOCAL` finds two GPUs; who is started tells which it sees."""
+    scripts = tmp_path / "venv" / "bin"
+    scripts.mkdir(parents=True)
+    (tmp_path / "seen").mkdir()
+    (scripts / "python").symlink_to(sys.executable)
+    for name, text in {
+        "nvidia-smi": "printf '0\\n1\\n'",
+        "dask": 'echo "$1 ${CUDA_VISIBLE_DEVICES-all}" > "$SEEN/$$"; exec sleep 60',
+        # Until the scheduler and both workers have told.
+        "study": 'while [ $(cat "$SEEN"/* | wc -l) -lt 3 ]; do sleep 0.02; done\n'
+        'echo "study ${CUDA_VISIBLE_DEVICES-all}" > "$SEEN/$$"',
+    }.items():
+        (scripts / name).write_text(f"#!/usr/bin/env bash\n{text}\n")
+        (scripts / name).chmod(0o755)
+    given = environment() | {"SEEN": str(tmp_path / "seen")}
+    given["LIVERJAX_VENV"] = str(scripts.parent)
+    given["PATH"] = f"{scripts}:{os.environ['PATH']}"
+    given.pop("CUDA_VISIBLE_DEVICES", None)
+    return given
+
+
+@pytest.mark.parametrize(
+    ("visible", "workers"), [(None, "01"), ("1,0", "10"), ("3,5", "35"), ("", None)]
+)
+def test_each_local_worker_sees_a_gpu_of_the_users_list(stand_ins, visible, workers):
+    if visible is not None:
+        stand_ins["CUDA_VISIBLE_DEVICES"] = visible
+    subprocess.run(["bash", LOCAL, "2", "study"], env=stand_ins, check=True)
+    seen = [path.read_text().strip() for path in _files(stand_ins["SEEN"])]
+    given = "all" if visible is None else visible
+    own = [given, given] if workers is None else list(workers)
+    assert sorted(seen) == sorted(
+        f"{who} {gpus}".strip()
+        for who, gpus in zip(
+            ("scheduler", "study", "worker", "worker"),
+            (given, given, *own),
+            strict=True,
+        )
+    )
+
+
+def test_more_local_workers_than_gpus_are_refused(stand_ins):
+    stand_ins["CUDA_VISIBLE_DEVICES"] = "1"
+    ended = subprocess.run(
+        ["bash", LOCAL, "2", "study"], env=stand_ins, capture_output=True, text=True
+    )
+    assert ended.returncode == 1
+    assert "2 workers for 1 GPUs (1)" in ended.stderr
+    assert not _files(stand_ins["SEEN"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_local_cluster_lives_until_the_stopped_command_has_saved(stand_ins, number):
+    scripts, seen = (pathlib.Path(stand_ins[n]) for n in ("LIVERJAX_VENV", "SEEN"))
+    (scripts / "bin" / "dask").write_text(
+        "#!/usr/bin/env bash\ntrap 'touch \"$SEEN/ended-$1\"; exit' INT TERM\n"
+        'touch "$SEEN/began-$1"\nsleep 60 &\nwait\nkill %1\n'
+    )
+    (scripts / "bin" / "study").write_text(
+        "#!/usr/bin/env bash\n"
+        'save() { sleep 0.3; ls "$SEEN" > "$SEEN/saved"; exit 42; }\n'
+        "trap save INT TERM\n"
+        'touch "$SEEN/began-study"\nwhile true; do sleep 0.05; done\n'
+    )
+    process = subprocess.Popen(
+        ["bash", LOCAL, "2", "study"], env=stand_ins, start_new_session=True
+    )
+    began = {"began-scheduler", "began-study", "began-worker"}
+    while {path.name for path in seen.iterdir()} != began:
+        assert process.poll() is None
+        time.sleep(0.02)
+    # Ctrl-C goes to all processes of a terminal's group.
+    os.killpg(process.pid, number)
+    assert process.wait() == 42
+    assert set((seen / "saved").read_text().split()) == began | {"saved"}
+    assert (seen / "ended-scheduler").exists()
+    assert (seen / "ended-worker").exists()
+
+
+def _files(folder: str) -> list[pathlib.Path]:
+    return list(pathlib.Path(folder).iterdir())
+
+
 def test_processes_that_are_to_join_need_to_know_each_other(tmp_path):
     ended = run(
         "liverjax.main",
@@ -154,7 +258,8 @@ def test_processes_that_are_to_join_need_to_know_each_other(tmp_path):
 
 def test_a_sweep_is_a_run_a_combination_and_a_table(tmp_path):
     folder = tmp_path / "sweep"
-    words = ["bash", str(SWEEP), str(folder), "model.name=a,b", "train.epochs=1,2"]
+    # From the caller's folder, whatever the script's own is.
+    words = ["bash", str(SWEEP), "sweep", "model.name=a,b", "train.epochs=1,2"]
     given = {"LIVERJAX_VENV": sys.prefix, "START": "echo"}
     done = folder / "model.name=a,train.epochs=1" / "trials.csv"
     done.parent.mkdir(parents=True)
@@ -162,6 +267,7 @@ def test_a_sweep_is_a_run_a_combination_and_a_table(tmp_path):
     ended = subprocess.run(
         [*words, "--", "--config=c.py"],
         env=environment() | given,
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=True,

@@ -6,12 +6,15 @@ claim file keeps the two apart should the first come back.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import json
 import logging
 import pathlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import Any
 
 import jax
 
@@ -65,10 +68,9 @@ def train_members(
         group: Devices to a member.
 
     Raises:
-        InputError: If the folder is not shared, or a member kills its workers.
+        InputError: If the folder is not shared, a member kills its workers, or the
+            scheduler is lost.
     """
-    import distributed
-
     run_folder = run_folder.resolve()
     cluster.check_storage(client, run_folder / "config.json")
     (run_folder / STOP).unlink(missing_ok=True)
@@ -83,29 +85,91 @@ def train_members(
         client.submit(work, member, pure=False, key=f"{run_folder}/{member.id}"): member
         for member in chosen
     }
+    with _stopping_on_errors(run_folder / STOP), stop_on_signals() as stop:
+        statuses = _gather(tasks, client=client, folder=run_folder, stop=stop)
+    return members.Ended(statuses, signal=stop.signal)
+
+
+def worker_facts(
+    client: cluster.Client, *, num_members: int, group: int = 1
+) -> dict[str, Any]:
+    """Returns `liverjax.runtime.facts` of one worker, and how many there are.
+
+    This process trains nothing, and may be without the workers' devices.
+
+    Args:
+        client: Of `liverjax.cluster.connect`.
+        num_members: Members of the study.
+        group: Devices to a member.
+
+    Raises:
+        InputError: If a worker has fewer devices than a group.
+    """
+    workers = sorted(client.nthreads())
+    look = functools.partial(_facts_here, num_members, group=group)
+    (found,) = client.run(look, workers=workers[:1]).values()
+    return {**found, "workers": len(workers)}
+
+
+def _facts_here(num_members: int, *, group: int) -> dict[str, Any]:
+    return runtime.facts(runtime.start(num_members, group=group)[:1])
+
+
+def _gather(
+    tasks: Mapping[Any, Member],
+    *,
+    client: cluster.Client,
+    folder: pathlib.Path,
+    stop: threading.Event,
+) -> dict[Member, str]:
+    """Returns the members' statuses when all have ended; raises the first's error."""
     statuses, told, error = {}, time.monotonic(), None
-    with stop_on_signals() as stop:
-        waiting = set(tasks)
-        while waiting:
-            if stop.is_set() or error:
-                (run_folder / STOP).touch()
-            try:
-                ended = distributed.wait(waiting, LOOK_S, "FIRST_COMPLETED").done
-            except TimeoutError:
-                ended = set()
+    waiting = set(tasks)
+    while waiting:
+        if stop.is_set() or error:
+            (folder / STOP).touch()
+        with cluster.loss_is_told(client):
+            ended = _ended(waiting)
             for task in ended:
                 waiting.discard(task)
                 problem = task.exception() if task.status != "finished" else None
                 if problem is None:
                     statuses[tasks[task]] = task.result()
+                    _log.info("%s: %s", tasks[task].id, task.result())
                 error = error or _told(problem, tasks[task])
-            if ended or time.monotonic() - told > PROGRESS_S:
-                told = time.monotonic()
-                _tell(run_folder, chosen, left=len(waiting))
-    (run_folder / STOP).unlink(missing_ok=True)
+        if ended or time.monotonic() - told > PROGRESS_S:
+            told = time.monotonic()
+            left = [member for task, member in tasks.items() if task in waiting]
+            _tell(folder, left, every=len(tasks))
+            if waiting:
+                cluster.warn_without_workers(client)
     if error:
         raise error
-    return members.Ended(statuses, signal=stop.signal)
+    return statuses
+
+
+def _ended(waiting: Set[Any]) -> Set[Any]:
+    """Returns the tasks that have ended, after at most `LOOK_S`."""
+    import distributed
+
+    try:
+        return distributed.wait(waiting, LOOK_S, "FIRST_COMPLETED").done
+    except TimeoutError:
+        return set()
+
+
+@contextlib.contextmanager
+def _stopping_on_errors(path: pathlib.Path) -> Iterator[None]:
+    """Leaves the file that asks all workers to stop if the block raises.
+
+    The next start takes it away; so does a block that ends.
+    """
+    try:
+        yield
+    except BaseException:
+        path.touch()
+        raise
+    path.unlink(missing_ok=True)
 
 
 def train_here(
@@ -168,10 +232,18 @@ def _told(problem: BaseException | None, member: Member) -> BaseException | None
     return problem
 
 
-def _tell(folder: pathlib.Path, chosen: Sequence[Member], *, left: int) -> None:
-    epochs = 0
-    for member in chosen:
+def _tell(folder: pathlib.Path, waiting: Sequence[Member], *, every: int) -> None:
+    """Logs where all members are: the last epoch of each that is in work."""
+    lines = [f"{every - len(waiting)} of {every} members are done"]
+    for member in waiting:
         path = folder_of(folder, member) / METRICS
-        epochs += len(path.read_bytes().splitlines()) if path.exists() else 0
-    done = len(chosen) - left
-    _log.info("%d of %d members are done, %d epochs", done, len(chosen), epochs)
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        # What follows the last end of a line is being written.
+        epochs = text.rpartition("\n")[0].splitlines()
+        if epochs:
+            last = json.loads(epochs[-1])
+            lines.append(
+                f"  {member.id}: epoch {last['epoch'] + 1}, loss {last['loss']:.4g}, "
+                f"selection {last['select_score']:.4g}"
+            )
+    _log.info("%s", "\n".join(lines))

@@ -173,7 +173,7 @@ def read_run(run_dir: pathlib.Path, *, task: Question) -> RunFolder:
         task=task,
     )
     examinations = _rows(run_dir / "examinations.csv")
-    config = _json(run_dir / "config.json")
+    config = _config(run_dir)
     splits = _json(run_dir / "splits.json")
     cohort = (config.get("cohort") or {}).get("path") or run_dir / "cohort"
     return RunFolder(
@@ -193,6 +193,16 @@ def read_run(run_dir: pathlib.Path, *, task: Question) -> RunFolder:
         pictures=pathlib.Path(cohort) / "qc",
         sources=_sources(run_dir),
     )
+
+
+def _config(run_dir: pathlib.Path) -> dict[str, Any]:
+    """A run's config; of a file of weights the name alone: folders may bear names."""
+    config = _json(run_dir / "config.json")
+    model = config.get("model") or {}
+    if model.get("pretrained"):
+        name = pathlib.PurePath(model["pretrained"]).name
+        config = {**config, "model": {**model, "pretrained": name}}
+    return config
 
 
 _SOURCES = (

@@ -17,6 +17,7 @@ import pytest
 
 from liverjax import runtime
 from liverjax.members.member import DONE
+from liverjax.train.loop import METRICS
 from tests.conftest import ROOT
 from tests.members.small_run import FOLDS, read, write_run
 from tests.train import toy
@@ -27,8 +28,15 @@ pytestmark = pytest.mark.slow
 LONG = {"epochs": 12, "save_every_s": 0.05}
 
 
-def start(mode, path, *, folders=(ROOT, ROOT)):
-    """Two processes that know of each other as a launcher tells them."""
+def start(mode, path, *, folders=(ROOT, ROOT), temporary=None):
+    """Two processes that know of each other as a launcher tells them.
+
+    Args:
+        mode: Of `tests.multihost.process`.
+        path: Likewise.
+        folders: Where each is started.
+        temporary: The second's folder for temporary files.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -39,6 +47,7 @@ def start(mode, path, *, folders=(ROOT, ROOT)):
             env=os.environ
             | shared
             | {"JAX_PROCESS_ID": str(rank)}
+            | ({"TMPDIR": str(temporary)} if temporary and rank else {})
             # Or the first would prefer the checkout it is started in.
             | {"PYTHONPATH": str(ROOT)},
             cwd=folder,
@@ -80,8 +89,13 @@ def predictions(folder):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    folder = write_run(tmp_path_factory.mktemp("span"), **LONG | {"save_every_s": 1e9})
-    statuses, said = end(start("members", folder))
+    place = tmp_path_factory.mktemp("span")
+    folder = write_run(place / "run", **LONG | {"save_every_s": 1e9})
+    second, temporary = place / "second", place / "temporary"
+    second.mkdir()
+    temporary.mkdir()
+    children = start("members", folder, folders=(ROOT, second), temporary=temporary)
+    statuses, said = end(children)
     assert statuses == [0, 0], said
     return folder
 
@@ -98,12 +112,23 @@ def test_two_processes_take_the_steps_of_two_devices_in_one(tmp_path):
         np.testing.assert_allclose(one, two, rtol=1e-9, atol=1e-12)
 
 
-def test_the_first_process_writes_the_run_and_the_other_nothing(undisturbed):
+def test_both_processes_train_each_member(undisturbed):
     done = read(undisturbed, DONE)
     assert len(done) == FOLDS
     for text in done.values():
         (environment,) = json.loads(text)["environments"]
         assert (environment["processes"], environment["devices_a_member"]) == (2, 2)
+
+
+def test_the_second_process_leaves_no_file_anywhere(undisturbed):
+    assert not list((undisturbed.parent / "second").iterdir())
+    assert not list((undisturbed.parent / "temporary").iterdir())
+    lines = read(undisturbed, METRICS)
+    assert len(lines) == FOLDS
+    for text in lines.values():
+        # Each line once: the second's are in a folder that is gone.
+        epochs = [json.loads(line)["epoch"] for line in text.splitlines()]
+        assert epochs == list(range(LONG["epochs"]))
 
 
 def test_sigterm_to_one_saves_on_both_and_the_next_start_goes_on(tmp_path, undisturbed):

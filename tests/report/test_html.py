@@ -67,6 +67,15 @@ def page(run):
     return Page((run / "report.html").read_text(encoding="utf-8"))
 
 
+def test_of_a_file_of_weights_the_page_has_the_name_alone(run, tmp_path):
+    folder = shutil.copytree(run, tmp_path / "run")
+    values = read_json(folder / "config.json")
+    values["model"]["pretrained"] = "/home/somebody/weights/liver.safetensors"
+    write_json(folder / "config.json", values)
+    found = read_run(folder, task=TASK).config
+    assert found["model"] == values["model"] | {"pretrained": "liver.safetensors"}
+
+
 def test_the_page_needs_no_network(page):
     for _tag, name, value in page.attributes:
         if name in ("src", "href"):
