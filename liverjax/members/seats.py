@@ -11,6 +11,7 @@ from typing import Any
 import jax
 
 from liverjax.data import resident, stream
+from liverjax.data.host_memory import free_host_bytes
 from liverjax.data.resident import Device, DoesNotFit, own_device
 from liverjax.members.run_folder import Run
 from liverjax.members.spanning import agree
@@ -56,7 +57,7 @@ class Seats:
         self._guard = threading.Lock()
         self._host: Mapping[str, Any] | None = None
         self._records: stream.Records | None = None
-        free = resident.free_host_bytes() if available is None else available
+        free = free_host_bytes() if available is None else available
         if jax.process_count() > 1:  # one network: all must decide alike
             free = agree(free >> 20) << 20
         given = run.study.data.memory_gib
