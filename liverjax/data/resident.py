@@ -238,12 +238,17 @@ def place(
     return {name: whole_or_parts(array) for name, array in arrays.items()}
 
 
-def free_bytes(device: Device) -> int:
-    """Returns the free memory of a device; on a CPU what this process may take."""
+def free_bytes(device: Device, *, processes: int = 1) -> int:
+    """Returns the free memory of a device; on a CPU what this process may take.
+
+    Args:
+        device: One of this process's.
+        processes: Of liverjax on this host, which share its memory alike.
+    """
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats and "bytes_limit" in stats:
         return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0))
-    return free_host_bytes()
+    return free_host_bytes() // processes
 
 
 def check_fit(
@@ -253,6 +258,7 @@ def check_fit(
     group_bytes: int,
     groups: int,
     device: Device,
+    processes: int = 1,
     available_bytes: int | None = None,
 ) -> None:
     """Logs what a run needs of a device's memory beside what is free.
@@ -264,12 +270,17 @@ def check_fit(
         groups: Members trained at once from this memory: all of the process's on a
             CPU, where the cohort is shared; 1 on any other device.
         device: One of the run's.
+        processes: Of liverjax on this host, which share its memory alike.
         available_bytes: Believed instead of what the device says is free.
 
     Raises:
         DoesNotFit: With the figures and what helps.
     """
-    free = free_bytes(device) if available_bytes is None else available_bytes
+    free = (
+        free_bytes(device, processes=processes)
+        if available_bytes is None
+        else available_bytes
+    )
     need = data_bytes + groups * group_bytes
     figures = (
         f"{data} {data_bytes / 1e9:.2f} GB + {groups} x {group_bytes / 1e9:.2f} GB "
