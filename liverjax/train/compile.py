@@ -196,7 +196,7 @@ def compile_programs(
         losses=losses,
         batch_size=batch_size,
         capacity=capacity,
-        state_bytes=_nbytes(state) + _nbytes(best),
+        state_bytes=nbytes(state) + nbytes(best),
         program_bytes=advance.memory_analysis().temp_size_in_bytes,
         compile_s=time.perf_counter() - began,
     )
@@ -238,7 +238,7 @@ def compile_predictor(
 
     compiled = compile_ahead(
         predict,
-        _place(variables, sharding=sharding),
+        on_devices(variables, sharding=sharding),
         _like((batch_size, row_length), np.int32, sharding=sharding),
         _like((batch_size,), target_dtype, sharding=sharding),
         arrays,
@@ -284,9 +284,9 @@ def _compile_create(
         )
 
     key = jax.eval_shape(lambda: states.member_key(0, fold=0))
-    given = _place((key, variables), sharding=sharding)
+    given = on_devices((key, variables), sharding=sharding)
     given = (*given, _like((num_outputs,), np.float32, sharding=sharding))
-    state = _place(jax.eval_shape(create, *given), sharding=sharding)
+    state = on_devices(jax.eval_shape(create, *given), sharding=sharding)
     on_cpu = next(iter(sharding.device_set)).platform == "cpu"
     options = QUICKLY_BUILT if on_cpu else None
     return compile_ahead(create, *given, sharding=sharding, options=options), state
@@ -370,13 +370,15 @@ def _like(shape: tuple[int, ...], dtype: Any, *, sharding: NamedSharding) -> Any
     return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
 
 
-def _place(tree: Any, *, sharding: NamedSharding) -> Any:
+def on_devices(tree: Any, *, sharding: NamedSharding) -> Any:
+    """Returns the shapes of a tree whose leaves lie where a sharding says."""
     return jax.tree.map(
         lambda leaf: _like(leaf.shape, leaf.dtype, sharding=sharding), tree
     )
 
 
-def _nbytes(tree: Any) -> int:
+def nbytes(tree: Any) -> int:
+    """Returns the bytes of a tree of arrays or shapes."""
     return sum(
         math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree)
     )
