@@ -159,7 +159,9 @@ class Seats:
             layout = self._divide()
             kept = layout.kept * self.run.cohort.nbytes // self.run.cohort.num_records
             blocks = stream.BLOCKS * layout.block_bytes
-            needed = len(self.groups) * blocks + kept if on_host else blocks
+            # Each of a group's devices in this process has its part of a block.
+            own = sum(d.process_index == device.process_index for d in self.groups[0])
+            needed = len(self.groups) * blocks + kept if on_host else blocks // own
             _log.info(
                 "data: stream with %.2f GB of host memory: blocks of %d batches "
                 "(%.3f GB, %d at once for each of %d devices), %.2f of %.2f GB kept",
@@ -190,6 +192,7 @@ class Seats:
             row_records=run.table_shape[1] * run.learner.kind.records,
             groups=len(self.groups),
             longest=run.table_shape[0] // run.study.train.batch_size,
+            share=stream.largest_share(self.groups[0]),
         )
 
     def _source(self, group: tuple[Device, ...]) -> Source:
