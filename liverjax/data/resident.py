@@ -11,24 +11,22 @@ import functools
 import logging
 import math
 import mmap
-import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import psutil
 from jaxtyping import Array, Int, Shaped
 
 from liverjax.cohort.records import read_records
 from liverjax.cohort.schema import Cohort
+from liverjax.data.host_memory import free_host_bytes
 from liverjax.errors import InputError
 
 ALIGNMENT = 64  # bytes; XLA:CPU aliases host memory that starts on it and copies other
 MAX_ELEMENTS = 2**31  # of one device array; indices inside it are 32 bits wide
 MARGIN = 0.1  # share of the free memory that is left alone
-CGROUP = pathlib.Path("/sys/fs/cgroup")
 _READ_RECORDS = 1024
 
 Device = Any  # jax.Device, which type checkers take for a variable
@@ -240,17 +238,17 @@ def place(
     return {name: whole_or_parts(array) for name, array in arrays.items()}
 
 
-def free_bytes(device: Device) -> int:
-    """Returns the free memory of a device; on a CPU what this process may take."""
+def free_bytes(device: Device, *, processes: int = 1) -> int:
+    """Returns the free memory of a device; on a CPU what this process may take.
+
+    Args:
+        device: One of this process's.
+        processes: Of liverjax on this host, which share its memory alike.
+    """
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats and "bytes_limit" in stats:
         return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0))
-    return free_host_bytes()
-
-
-def free_host_bytes() -> int:
-    """Returns the memory of the host that this process may still take."""
-    return min(psutil.virtual_memory().available, _cgroup_free_bytes())
+    return free_host_bytes() // processes
 
 
 def check_fit(
@@ -260,6 +258,7 @@ def check_fit(
     group_bytes: int,
     groups: int,
     device: Device,
+    processes: int = 1,
     available_bytes: int | None = None,
 ) -> None:
     """Logs what a run needs of a device's memory beside what is free.
@@ -271,12 +270,17 @@ def check_fit(
         groups: Members trained at once from this memory: all of the process's on a
             CPU, where the cohort is shared; 1 on any other device.
         device: One of the run's.
+        processes: Of liverjax on this host, which share its memory alike.
         available_bytes: Believed instead of what the device says is free.
 
     Raises:
         DoesNotFit: With the figures and what helps.
     """
-    free = free_bytes(device) if available_bytes is None else available_bytes
+    free = (
+        free_bytes(device, processes=processes)
+        if available_bytes is None
+        else available_bytes
+    )
     need = data_bytes + groups * group_bytes
     figures = (
         f"{data} {data_bytes / 1e9:.2f} GB + {groups} x {group_bytes / 1e9:.2f} GB "
@@ -297,28 +301,3 @@ def _cut(array: Any, start: int, stop: int) -> Any:
         length = min(stop, array.shape[0]) - start
         return jax.ShapeDtypeStruct((length, *array.shape[1:]), array.dtype)
     return array[start:stop]
-
-
-def _cgroup_free_bytes(folder: pathlib.Path = CGROUP) -> int:
-    """Returns what the control group still allows; no limit is a very large number."""
-    for limit, used, statistics in (
-        ("memory.max", "memory.current", "memory.stat"),
-        (
-            "memory/memory.limit_in_bytes",
-            "memory/memory.usage_in_bytes",
-            "memory/memory.stat",
-        ),
-    ):
-        try:
-            allowed = (folder / limit).read_text().strip()
-            taken = int((folder / used).read_text())
-            lines = (folder / statistics).read_text().splitlines()
-        except (OSError, ValueError):
-            continue
-        if allowed != "max":
-            # File cache counts as taken but is given back when asked for.
-            cache = [
-                line.split()[1] for line in lines if line.startswith("inactive_file")
-            ]
-            return max(int(allowed) - taken + sum(map(int, cache)), 0)
-    return 2**63

@@ -3,26 +3,31 @@
 A block holds the records of a few batches in the order of their rows, ready on the
 device before it is asked for. grain reads ahead in threads and knows of no order of its
 own: rows come in the order given. What has been read is kept in host memory as far as a
-cap allows, for the next epoch and for every device of the process.
+cap allows, for the next epoch and for every device of the process. Each device of a
+group has its own rows of every batch, and a process reads those of its devices alone.
 """
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import functools
+import math
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import grain
 import jax
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Int
 
 from liverjax.cohort.records import decode
 from liverjax.cohort.schema import Cohort
-from liverjax.data.resident import Walk, aligned_empty, place
+from liverjax.data.resident import Device, Walk, aligned_empty, place
 from liverjax.data.rows import RowKind
 from liverjax.errors import InputError
 
@@ -32,6 +37,7 @@ AHEAD = 2  # blocks that wait, read, until they are asked for
 BLOCKS = AHEAD + 2
 BLOCK_BYTES = 64 * 2**20  # enough that a call costs nothing beside its steps
 READ_BYTES = 2**20  # of one batched read
+WHOLE = Fraction(1)
 STAGED = 0.25  # share of the cap that blocks take at most, where it can be chosen
 
 
@@ -41,8 +47,8 @@ class Layout:
 
     Attributes:
         steps: Batches of a block.
-        block_records: Records of a block.
-        block_bytes: Of them.
+        block_records: Records of a block, on all devices of a group.
+        block_bytes: Of those that this process reads.
         kept: Records that stay in memory once they have been read.
     """
 
@@ -60,6 +66,7 @@ def divide(
     row_records: int,
     groups: int,
     longest: int,
+    share: Fraction = WHOLE,
 ) -> Layout:
     """Returns how a cap is divided among blocks and records that are kept.
 
@@ -70,12 +77,14 @@ def divide(
         row_records: Records a row reads.
         groups: Devices or groups of devices with a stream each.
         longest: Batches of the longest epoch; no block is longer.
+        share: Of a batch's rows that a process reads, the largest of any process: all
+            divide alike.
 
     Raises:
         InputError: If the blocks of one batch are more than that.
     """
     record_bytes = sum(spec.nbytes for spec in cohort.arrays)
-    batch_bytes = rows * row_records * record_bytes
+    batch_bytes = math.ceil(rows * share) * row_records * record_bytes
     least = BLOCKS * groups * batch_bytes
     if least > cap_bytes:
         raise InputError(
@@ -96,14 +105,38 @@ def divide(
 
 
 def block_shapes(
-    cohort: Cohort, layout: Layout, *, sharding: jax.sharding.Sharding, kind: RowKind
+    cohort: Cohort, layout: Layout, *, sharding: NamedSharding, kind: RowKind
 ) -> dict[str, Any]:
     """Returns the shapes of a block's arrays, for compilation."""
-    shapes = {
-        spec.name: jax.ShapeDtypeStruct((layout.block_records, *spec.shape), spec.dtype)
+    count = layout.block_records // sharding.num_devices
+    part = {
+        spec.name: jax.ShapeDtypeStruct((count, *spec.shape), spec.dtype)
         for spec in cohort.arrays
     }
-    return place(shapes, sharding, overlap=kind.records - 1)
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(
+            (sharding.num_devices * leaf.shape[0], *leaf.shape[1:]),
+            leaf.dtype,
+            sharding=divided(sharding),
+        ),
+        place(part, sharding, overlap=kind.records - 1),
+    )
+
+
+def divided(sharding: NamedSharding) -> NamedSharding:
+    """Returns where a block lies: each device of the group has its own rows' records.
+
+    Args:
+        sharding: Of the group; its mesh has one axis.
+    """
+    (axis,) = sharding.mesh.axis_names
+    return NamedSharding(sharding.mesh, PartitionSpec(axis))
+
+
+def largest_share(devices: Sequence[Device]) -> Fraction:
+    """Returns the share of a batch's rows that one process of a group reads at most."""
+    own = collections.Counter(device.process_index for device in devices)
+    return Fraction(max(own.values()), len(devices))
 
 
 class Records:
@@ -187,13 +220,13 @@ class Stream:
         records: Of the cohort, shared by all groups of the process.
         layout: Of the memory.
         kind: Of the rows.
-        sharding: Where blocks lie: on each device of the group.
+        sharding: Of the group; a block is divided among its devices.
     """
 
     records: Records
     layout: Layout
     kind: RowKind
-    sharding: jax.sharding.Sharding
+    sharding: NamedSharding
 
     @contextlib.contextmanager
     def walk(
@@ -206,12 +239,18 @@ class Stream:
             batch_size: Rows of a step.
             start: The first step that will be asked for; they only go up from there.
         """
-        block_rows = self.layout.steps * batch_size
-        count = self.kind.records
-        places = np.arange(rows.size).reshape(rows.shape) * count
+        block_rows, count = self.layout.steps * batch_size, self.kind.records
+        own = batch_size // self.sharding.num_devices  # rows of a batch on a device
+        row = np.arange(len(rows)) % block_rows
+        place = row // batch_size * own + row % own  # of a row on its device
+        places = (place[:, None] * rows.shape[1] + np.arange(rows.shape[1])) * count
         numbers = (rows[..., None] + np.arange(count)).reshape(len(rows), -1)
+        device = row % batch_size // own
         blocks = [
-            numbers[i : i + block_rows].reshape(-1)
+            [
+                numbers[i : i + block_rows][device[i : i + block_rows] == d].ravel()
+                for d in range(self.sharding.num_devices)
+            ]
             for i in range(0, len(rows), block_rows)
         ]
         iterator = iter(
@@ -223,7 +262,7 @@ class Stream:
         )
         try:
             yield Walk(
-                rows=(places % (block_rows * rows.shape[1] * count)).astype(rows.dtype),
+                rows=places.astype(rows.dtype),
                 steps=len(rows) // batch_size,
                 block_steps=self.layout.steps,
                 next_block=functools.partial(next, iterator),
@@ -231,16 +270,32 @@ class Stream:
         finally:
             iterator.close()
 
-    def _read(self, numbers: Int[np.ndarray, " n"]) -> dict[str, Any]:
-        """Returns records on the device, in a block's first places."""
-        block = {
-            spec.name: aligned_empty(
-                (self.layout.block_records, *spec.shape), dtype=spec.dtype
-            )
-            for spec in self.records.specs
-        }
-        self.records.read(numbers, out=block)
-        return place(block, self.sharding, overlap=self.kind.records - 1)
+    def _read(self, numbers: Sequence[Int[np.ndarray, " n"]]) -> dict[str, Any]:
+        """Returns each device's records, in the first places of its part of a block.
+
+        Args:
+            numbers: Of the records of each device; those of other processes' devices
+                are left to them.
+        """
+        devices = self.sharding.mesh.devices.ravel()
+        count, parts = self.layout.block_records // len(devices), []
+        for own, device in zip(numbers, devices, strict=True):
+            if device.process_index != jax.process_index():
+                continue
+            part = {
+                spec.name: aligned_empty((count, *spec.shape), dtype=spec.dtype)
+                for spec in self.records.specs
+            }
+            self.records.read(own, out=part)
+            where = jax.sharding.SingleDeviceSharding(device)
+            parts.append(place(part, where, overlap=self.kind.records - 1))
+        whole = divided(self.sharding)
+
+        def join(*parts: Any) -> Any:
+            shape = (len(devices) * parts[0].shape[0], *parts[0].shape[1:])
+            return jax.make_array_from_single_device_arrays(shape, whole, parts)
+
+        return jax.tree.map(join, *parts)
 
 
 def _size(count: int) -> str:

@@ -30,7 +30,8 @@ from liverjax.members.tables import make_tables, write_bundle_tables
 from liverjax.members.trials import HEADS, HEADS_TABLE, write_trials
 from liverjax.tasks.question import Outcome, average_rows
 from liverjax.train import state as states
-from liverjax.train.bundle import BundleFit, fit_bundle, predict_bundle
+from liverjax.train.bundle import BundleFit, fit_bundle
+from liverjax.train.bundle_predict import predict_bundle
 from liverjax.train.compile import (
     QUICKLY_BUILT,
     Learner,

@@ -6,6 +6,7 @@ claim file keeps the two apart should the first come back.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import functools
 import json
@@ -72,6 +73,7 @@ def train_members(
             scheduler is lost.
     """
     run_folder = run_folder.resolve()
+    workers = client.scheduler_info(n_workers=-1)["workers"]
     cluster.check_storage(client, run_folder / "config.json")
     (run_folder / STOP).unlink(missing_ok=True)
     work = functools.partial(
@@ -80,6 +82,7 @@ def train_members(
         identity=_identity(run_folder),
         num_members=num_members,
         group=group,
+        neighbours=count_by_host(workers),
     )
     tasks = {
         client.submit(work, member, pure=False, key=f"{run_folder}/{member.id}"): member
@@ -172,8 +175,23 @@ def _stopping_on_errors(path: pathlib.Path) -> Iterator[None]:
     path.unlink(missing_ok=True)
 
 
+def count_by_host(workers: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """Returns how many workers of a cluster share each host, and so its memory.
+
+    Args:
+        workers: As the scheduler tells of them, by address.
+    """
+    return dict(collections.Counter(about["host"] for about in workers.values()))
+
+
 def train_here(
-    folder: str, member: Member, *, identity: str, num_members: int, group: int
+    folder: str,
+    member: Member,
+    *,
+    identity: str,
+    num_members: int,
+    group: int,
+    neighbours: Mapping[str, int],
 ) -> str:
     """Trains one member in this worker process; returns its status.
 
@@ -186,12 +204,13 @@ def train_here(
             may stand in the same folder.
         num_members: Members of the study.
         group: Devices to a member.
+        neighbours: Workers on each host, this one among them.
     """
     key = (folder, identity, num_members, group)
     if key not in _seats:
         # One run at a time; the last one's arrays go before the next one's come.
         _seats.clear()
-        _seats[key] = _seat(pathlib.Path(folder), num_members, group)
+        _seats[key] = _seat(pathlib.Path(folder), num_members, group, neighbours)
     run, seat = _seats[key]
     stop = FileStop(run.folder / STOP)
     with jax.default_device(seat.devices[0]):
@@ -213,11 +232,18 @@ def _identity(run_folder: pathlib.Path) -> str:
     return "/".join(files.sha256_file(path) for path in paths if path.exists())
 
 
-def _seat(folder: pathlib.Path, num_members: int, group: int) -> tuple[Run, Seat]:
+def _seat(
+    folder: pathlib.Path, num_members: int, group: int, neighbours: Mapping[str, int]
+) -> tuple[Run, Seat]:
     """Opens and compiles what all members of a run share."""
+    import distributed
+
+    # A host that came after the members were dealt has this worker alone.
+    processes = neighbours.get(distributed.get_worker().ip, 1)
     groups = runtime.start(num_members, group=group)[:1]
     run = open_run(folder)
-    return run, Seats(run, groups=groups, available=None).take(groups[0])
+    seats = Seats(run, groups=groups, available=None, processes=processes)
+    return run, seats.take(groups[0])
 
 
 def _told(problem: BaseException | None, member: Member) -> BaseException | None:

@@ -11,9 +11,10 @@ from typing import Any
 import jax
 
 from liverjax.data import resident, stream
+from liverjax.data.host_memory import free_host_bytes
 from liverjax.data.resident import Device, DoesNotFit, own_device
 from liverjax.members.run_folder import Run
-from liverjax.members.spanning import agree
+from liverjax.members.spanning import least, processes_here
 from liverjax.train.compile import Programs, compile_programs, group_sharding
 from liverjax.train.evaluate import Source
 
@@ -43,6 +44,13 @@ class Seats:
 
     They lie on the devices if they fit, and else are streamed, unless the config says
     which. Only a cohort that fits by itself is tried with what training needs.
+
+    Args:
+        run: Whose members are trained.
+        groups: Of devices, that `take` will be asked for.
+        available: Bytes to believe in instead of what host and devices say is free.
+        processes: Of liverjax on this host, which share its memory alike; those that
+            train one network together are counted here.
     """
 
     def __init__(
@@ -51,14 +59,17 @@ class Seats:
         *,
         groups: Sequence[tuple[Device, ...]],
         available: int | None,
+        processes: int = 1,
     ) -> None:
         self.run, self.groups, self.available = run, groups, available
         self._guard = threading.Lock()
         self._host: Mapping[str, Any] | None = None
         self._records: stream.Records | None = None
-        free = resident.free_host_bytes() if available is None else available
-        if jax.process_count() > 1:  # one network: all must decide alike
-            free = agree(free >> 20) << 20
+        spanning = jax.process_count() > 1
+        self.processes = processes_here() if spanning else processes
+        free = free_host_bytes() // self.processes if available is None else available
+        if spanning:  # one network: all must decide alike
+            free = least(free >> 20) << 20
         given = run.study.data.memory_gib
         self._cap = int(SHARE * free if given is None else given * 2**30)
         self.placement = run.study.data.placement
@@ -67,11 +78,12 @@ class Seats:
             fits = run.cohort.nbytes <= limit
             self.placement = RESIDENT if fits else STREAM
             _log.info(
-                "data: %s; the cohort is %.2f GB, the host has room for %.2f GB%s",
+                "data: %s; the cohort is %.2f GB, the host has room for %.2f GB%s%s",
                 self.placement,
                 run.cohort.nbytes / 1e9,
                 limit / 1e9,
                 " (data.memory_gib)" if given else "",
+                f" in each of {self.processes} processes" if self.processes > 1 else "",
             )
 
     def take(self, group: tuple[Device, ...]) -> Seat:
@@ -147,7 +159,9 @@ class Seats:
             layout = self._divide()
             kept = layout.kept * self.run.cohort.nbytes // self.run.cohort.num_records
             blocks = stream.BLOCKS * layout.block_bytes
-            needed = len(self.groups) * blocks + kept if on_host else blocks
+            # Each of a group's devices in this process has its part of a block.
+            own = sum(d.process_index == device.process_index for d in self.groups[0])
+            needed = len(self.groups) * blocks + kept if on_host else blocks // own
             _log.info(
                 "data: stream with %.2f GB of host memory: blocks of %d batches "
                 "(%.3f GB, %d at once for each of %d devices), %.2f of %.2f GB kept",
@@ -165,6 +179,7 @@ class Seats:
             group_bytes=programs.state_bytes + programs.program_bytes,
             groups=len(self.groups) if on_host else 1,
             device=device,
+            processes=self.processes,
             available_bytes=self.available,
         )
 
@@ -177,6 +192,7 @@ class Seats:
             row_records=run.table_shape[1] * run.learner.kind.records,
             groups=len(self.groups),
             longest=run.table_shape[0] // run.study.train.batch_size,
+            share=stream.largest_share(self.groups[0]),
         )
 
     def _source(self, group: tuple[Device, ...]) -> Source:

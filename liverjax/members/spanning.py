@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import logging
 import pathlib
+import platform
 import secrets
 import shutil
 import tempfile
@@ -56,6 +57,18 @@ class SharedStop(Stop):
 def agree(value: int) -> int:
     """Returns the first process's value to all."""
     return int(multihost_utils.broadcast_one_to_all(np.int32(value)))
+
+
+def least(value: int) -> int:
+    """Returns the smallest of the processes' values to all."""
+    return int(multihost_utils.process_allgather(np.int32(value)).min())
+
+
+def processes_here() -> int:
+    """Returns how many of the joined processes run on this process's host."""
+    mine = _digest(platform.node())
+    every = multihost_utils.process_allgather(mine)  # (processes, bytes)
+    return int((every == mine).all(-1).sum())
 
 
 def check_same(facts: Mapping[str, str]) -> None:

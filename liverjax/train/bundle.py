@@ -11,7 +11,7 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -23,7 +23,19 @@ from liverjax.data.resident import MARGIN, Device, free_bytes
 from liverjax.data.rows import make_table
 from liverjax.errors import InputError
 from liverjax.train import heads
-from liverjax.train.compile import Learner, compile_ahead, group_sharding
+from liverjax.train.bundle_predict import (
+    cut_rows,
+    most_bytes,
+    predict_all,
+    rows_a_call,
+)
+from liverjax.train.compile import (
+    Learner,
+    compile_ahead,
+    group_sharding,
+    nbytes,
+    on_devices,
+)
 from liverjax.train.grid import Grid
 from liverjax.train.optimizer import with_hyperparams
 from liverjax.train.schedule import Control, best_epoch, is_finished
@@ -113,34 +125,6 @@ def fit_bundle(
     return bundle.ended(time.perf_counter() - began)
 
 
-def predict_bundle(
-    best: Mapping[str, Any],
-    rows: Sequence[Int[np.ndarray, "_ r"]],
-    *,
-    learner: Learner,
-    features: Float[np.ndarray, "records d"],
-    device: Device,
-) -> list[Float[np.ndarray, "s t _ k"]]:
-    """Returns for each fold its heads' logits of that fold's rows.
-
-    Args:
-        best: Variables with the axes fold, seed and trial.
-        rows: Of each fold.
-        learner: As for `fit_bundle`.
-        features: Of each record.
-        device: Where.
-    """
-    sharding = group_sharding((device,))
-    padded = _pad(rows)
-    given = (best, padded, np.zeros(padded.shape[:2]), {IMAGE: features})
-    given = jax.device_put(given, sharding)
-    predict = functools.partial(heads.predict_heads, learner=learner)
-    logits, _ = compile_ahead(predict, *given, sharding=sharding)(*given)
-    return [
-        one[:, :, : len(own)] for one, own in zip(np.asarray(logits), rows, strict=True)
-    ]
-
-
 class _Bundle:
     """Heads in training: the device's arrays, and what the host knows of each."""
 
@@ -159,9 +143,6 @@ class _Bundle:
         began = time.perf_counter()
         self.grid, self.batch_size, self.targets = grid, batch_size, targets
         self.sharding = group_sharding((device,))
-        self.arrays = jax.device_put({IMAGE: features}, self.sharding)
-        rows = _pad(grid.select)
-        self.select = jax.device_put((rows, targets[rows[..., 0]]), self.sharding)
         self.running = np.ones(grid.shape, bool)
         self.finite = np.ones(grid.shape, bool)
         self.epochs = np.zeros(grid.shape, int)
@@ -171,7 +152,26 @@ class _Bundle:
         self.step_s: float | None = None
         self._first = [[grid.draw(f, s, 0) for s in grid.seeds] for f in self._folds()]
         self.capacity = max(len(d.rows) for draws in self._first for d in draws)
-        self._compile(learner, variables, device=device, available=available)
+        size = rows_a_call(
+            (*grid.shape, grid.bias.shape[1]), width=features.shape[1], rows=grid.select
+        )
+        given = {
+            "create": (grid.keys(), grid.bias, grid.hyperparams()),
+            "select": cut_rows(grid.select, targets, size=size),
+            "arrays": {IMAGE: features},
+        }
+        create = self._compile(
+            learner, variables, given=given, device=device, available=available
+        )
+        # Nothing lies on the device before it is sure that all will fit.
+        given = jax.device_put(given, self.sharding)
+        self.select, self.arrays = given["select"], given["arrays"]
+        self.state = create(*given["create"])
+        # Never the state's own arrays: a buffer that is donated twice raises.
+        self.best = jax.device_put(
+            jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), self.state.variables),
+            self.sharding,
+        )
         self.compile_s = time.perf_counter() - began
 
     def train_epoch(self, epoch: int, *, stop: threading.Event) -> bool:
@@ -206,9 +206,7 @@ class _Bundle:
     def select_epoch(self, epoch: int) -> None:
         """Scores the heads that go on, keeps the better ones, ends the finished."""
         variables = self.state.variables
-        logits, losses = map(
-            np.asarray, self._predict(variables, *self.select, self.arrays)
-        )
+        logits, losses = predict_all(self._predict, variables, self.select, self.arrays)
         better = np.zeros(self.grid.shape, bool)
         for fold, rows in enumerate(self.grid.select):
             own = logits[fold, :, :, : len(rows)]
@@ -256,45 +254,56 @@ class _Bundle:
         learner: Learner,
         variables: Mapping[str, Any] | None,
         *,
+        given: Mapping[str, Any],
         device: Device,
         available: int | None,
-    ) -> None:
-        """Makes the programs and the heads."""
-        grid, compiled = (
-            self.grid,
-            functools.partial(compile_ahead, sharding=self.sharding),
+    ) -> Any:
+        """Makes the programs, by shapes alone, and returns the one that makes heads.
+
+        Raises:
+            InputError: If what they work on is more than the free memory.
+        """
+        compiled = functools.partial(compile_ahead, sharding=self.sharding)
+        like = functools.partial(_shapes, sharding=self.sharding)
+        given = like(given)
+        arrays, select, width = (
+            given["arrays"],
+            given["select"],
+            given["arrays"][IMAGE].shape[1],
         )
-        tables, counts = self._tables(0)
-        width = self.arrays[IMAGE].shape[1]
         create = functools.partial(
             heads.create_heads, learner=learner, width=width, variables=variables
         )
-        given = jax.device_put(
-            (grid.keys(), grid.bias, grid.hyperparams()), self.sharding
-        )
-        self.state = compiled(create, *given)(*given)
-        # Never the state's own arrays: a buffer that is donated twice raises.
-        self.best = jax.device_put(
-            jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), self.state.variables),
-            self.sharding,
-        )
-        bounds = np.int32(0), np.int32(1)
+        state = like(jax.eval_shape(create, *given["create"]))
+        best = state.variables
+        tables, counts = like(self._tables(0))
+        failed, bound = like((self._none_failed(), np.int32(0)))
         run = functools.partial(
             heads.run_heads, learner=learner, batch_size=self.batch_size
         )
-        given = (self.state, self._none_failed(), tables, self.arrays, *bounds, counts)
-        self._run = compiled(run, *given, donate=(0, 1))
+        run_given = (state, failed, tables, arrays, bound, bound, counts)
+        self._run = compiled(run, *run_given, donate=(0, 1))
         predict = functools.partial(heads.predict_heads, learner=learner)
-        given = (self.state.variables, *self.select, self.arrays)
-        self._predict = compiled(predict, *given)
-        better = np.zeros(grid.shape, bool)
-        given = (self.best, self.state.variables, better)
-        self._keep = compiled(heads.keep_best_heads, *given, donate=(0,))
-        held = (self.state, self.best, tables, self.arrays)
-        need = sum(leaf.nbytes for leaf in jax.tree.leaves(held))
-        need += max(
-            p.memory_analysis().temp_size_in_bytes for p in (self._run, self._predict)
+        self._predict = compiled(predict, best, *select[0], arrays)
+        better = like(np.zeros(self.grid.shape, bool))
+        self._keep = compiled(heads.keep_best_heads, best, best, better, donate=(0,))
+        training = nbytes((state, best, tables, select, arrays)) + max(
+            _beside_arguments(program) for program in (self._run, self._predict)
         )
+        folds, seeds, _ = self.grid.shape
+        chosen = (folds, seeds, 1, self.grid.bias.shape[1])
+        prediction = nbytes((best, arrays)) + most_bytes(
+            chosen, width=width, num_rows=len(self.targets)
+        )
+        self._check_fit(
+            max(training, prediction), width=width, device=device, available=available
+        )
+        return compiled(create, *given["create"])
+
+    def _check_fit(
+        self, need: int, *, width: int, device: Device, available: int | None
+    ) -> None:
+        """Raises unless the heads' need is less than the free memory."""
         free = free_bytes(device) if available is None else available
         told = (
             f"{self.running.size} heads on {width} features of {len(self.targets)} "
@@ -346,10 +355,13 @@ class _Bundle:
         return range(len(self.grid.bias))
 
 
-def _pad(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns index rows of each fold in one array, filled up with record 0."""
-    longest = max(max(map(len, rows)), 1)
-    padded = np.zeros((len(rows), longest, rows[0].shape[1]), np.int32)
-    for place, own in enumerate(rows):
-        padded[place, : len(own)] = own
-    return padded
+def _shapes(tree: Any, *, sharding: Any) -> Any:
+    """Returns the shapes that a tree of host arrays will have on the device."""
+    return on_devices(jax.eval_shape(lambda tree: tree, tree), sharding=sharding)
+
+
+def _beside_arguments(program: Any) -> int:
+    """Returns the bytes that a program takes beside its arguments."""
+    found = program.memory_analysis()
+    results = found.output_size_in_bytes - found.alias_size_in_bytes
+    return found.temp_size_in_bytes + results

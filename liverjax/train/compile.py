@@ -196,7 +196,7 @@ def compile_programs(
         losses=losses,
         batch_size=batch_size,
         capacity=capacity,
-        state_bytes=_nbytes(state) + _nbytes(best),
+        state_bytes=nbytes(state) + nbytes(best),
         program_bytes=advance.memory_analysis().temp_size_in_bytes,
         compile_s=time.perf_counter() - began,
     )
@@ -224,9 +224,8 @@ def compile_predictor(
         target_dtype: Of the targets.
     """
     sharding = group_sharding(devices)
-    see = functools.partial(
-        _see, crop_fn=learner.crop_fn, gather=_gather(learner, sharding=sharding)
-    )
+    gather = _gather(learner, arrays=arrays, sharding=sharding)
+    see = functools.partial(_see, crop_fn=learner.crop_fn, gather=gather)
 
     def predict(variables: Any, rows: Any, target: Any, arrays: Any) -> Any:
         logits = steps.predict_step(
@@ -238,7 +237,7 @@ def compile_predictor(
 
     compiled = compile_ahead(
         predict,
-        _place(variables, sharding=sharding),
+        on_devices(variables, sharding=sharding),
         _like((batch_size, row_length), np.int32, sharding=sharding),
         _like((batch_size,), target_dtype, sharding=sharding),
         arrays,
@@ -263,9 +262,8 @@ def _compile_create(
     sharding: NamedSharding,
 ) -> tuple[Any, states.TrainState]:
     """Returns the program that a state is born by, and a state's shapes."""
-    see = functools.partial(
-        _see, crop_fn=learner.crop_fn, gather=_gather(learner, sharding=sharding)
-    )
+    gather = functools.partial(steps.gather_batch, fetch=learner.kind.fetch)
+    see = functools.partial(_see, crop_fn=learner.crop_fn, gather=gather)
     row = _like((1, row_length), np.int32, sharding=sharding)
     image = jax.eval_shape(see, arrays, row)[IMAGE]
 
@@ -284,9 +282,9 @@ def _compile_create(
         )
 
     key = jax.eval_shape(lambda: states.member_key(0, fold=0))
-    given = _place((key, variables), sharding=sharding)
+    given = on_devices((key, variables), sharding=sharding)
     given = (*given, _like((num_outputs,), np.float32, sharding=sharding))
-    state = _place(jax.eval_shape(create, *given), sharding=sharding)
+    state = on_devices(jax.eval_shape(create, *given), sharding=sharding)
     on_cpu = next(iter(sharding.device_set)).platform == "cpu"
     options = QUICKLY_BUILT if on_cpu else None
     return compile_ahead(create, *given, sharding=sharding, options=options), state
@@ -302,7 +300,7 @@ def _compile_advance(
     sharding: NamedSharding,
 ) -> tuple[Any, jax.ShapeDtypeStruct]:
     """Returns the program of an epoch's steps, and the shape of their losses."""
-    gather = _gather(learner, sharding=sharding)
+    gather = _gather(learner, arrays=arrays, sharding=sharding)
     step = functools.partial(
         steps.train_step,
         apply_fn=learner.model.apply,
@@ -341,16 +339,33 @@ def _see(arrays: Any, rows: Any, *, crop_fn: Any, gather: Any) -> Any:
     return jax.vmap(crop_fn)(gather(arrays, table)[ARRAYS])
 
 
-def _gather(learner: Learner, *, sharding: NamedSharding) -> Callable[..., Any]:
-    """Returns `gather_batch`, each device of the group reading its own examples."""
-    divided = NamedSharding(sharding.mesh, PartitionSpec(DATA))
+def _gather(
+    learner: Learner, *, arrays: Any, sharding: NamedSharding
+) -> Callable[..., Any]:
+    """Returns `gather_batch`, each device of the group reading its own examples.
+
+    From records that all of them have, or each its own, as a stream brings them.
+    """
+    own = PartitionSpec(DATA)
+    read = functools.partial(steps.gather_batch, fetch=learner.kind.fetch)
+    if _is_divided(arrays):
+        read = jax.shard_map(
+            read, mesh=sharding.mesh, in_specs=(own, own), out_specs=own
+        )
 
     def gather(arrays: Any, table: Mapping[str, Array]) -> dict[str, Any]:
-        if len(sharding.device_set) > 1:
+        if sharding.num_devices > 1:
+            divided = NamedSharding(sharding.mesh, own)
             table = jax.lax.with_sharding_constraint(dict(table), divided)
-        return steps.gather_batch(arrays, table, fetch=learner.kind.fetch)
+        return read(arrays, table)
 
     return gather
+
+
+def _is_divided(arrays: Any) -> bool:
+    """Whether the devices of a group hold different records."""
+    shardings = [getattr(leaf, "sharding", None) for leaf in jax.tree.leaves(arrays)]
+    return any(s is not None and not s.is_fully_replicated for s in shardings)
 
 
 def compile_ahead(
@@ -370,13 +385,15 @@ def _like(shape: tuple[int, ...], dtype: Any, *, sharding: NamedSharding) -> Any
     return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
 
 
-def _place(tree: Any, *, sharding: NamedSharding) -> Any:
+def on_devices(tree: Any, *, sharding: NamedSharding) -> Any:
+    """Returns the shapes of a tree whose leaves lie where a sharding says."""
     return jax.tree.map(
         lambda leaf: _like(leaf.shape, leaf.dtype, sharding=sharding), tree
     )
 
 
-def _nbytes(tree: Any) -> int:
+def nbytes(tree: Any) -> int:
+    """Returns the bytes of a tree of arrays or shapes."""
     return sum(
         math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree)
     )

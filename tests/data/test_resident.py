@@ -84,15 +84,3 @@ def test_a_cohort_that_does_not_fit_is_refused_with_figures():
     resident.check_fit(**fits, available_bytes=5_600_000_000)
     with pytest.raises(InputError, match=r"4\.00 GB \+ 2 x 0\.50 .* = 5\.00 GB.*batch"):
         resident.check_fit(**fits, available_bytes=5_500_000_000)
-
-
-def test_free_memory_respects_a_control_group(tmp_path):
-    for name, content in {
-        "memory.max": "1000\n",
-        "memory.current": "700\n",
-        "memory.stat": "anon 500\ninactive_file 150\n",
-    }.items():
-        (tmp_path / name).write_text(content)
-    assert resident._cgroup_free_bytes(tmp_path) == 450
-    (tmp_path / "memory.max").write_text("max\n")
-    assert resident._cgroup_free_bytes(tmp_path) == 2**63

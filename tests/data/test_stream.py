@@ -84,6 +84,65 @@ def test_rows_read_the_same_records_as_from_the_device(
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "numbers", "last"),
+    [(SLICE, 1, 49), (RUNS, 1, 43), (FIVES, 5, 49)],
+    ids=["slices", "runs of seven", "five of their own"],
+)
+def test_each_device_of_a_group_has_its_rows_of_every_batch(
+    cohort, kind, numbers, last
+):
+    """Five batches of four rows, two a device, in blocks of two batches."""
+    rows = np.random.default_rng(1).integers(0, last + 1, (20, numbers), np.int32)
+    host = resident.read_host_arrays(cohort)
+    expected = walked(resident.Resident(host), rows, kind=kind)
+    source = dataclasses.replace(
+        open_stream(cohort, kind=kind, numbers=numbers, steps=2),
+        sharding=group_sharding(jax.devices()[:2]),
+    )
+    shapes = stream.block_shapes(
+        cohort, source.layout, sharding=source.sharding, kind=kind
+    )
+    with source.walk(rows, batch_size=4) as walk:
+        for step in range(walk.steps):
+            block = walk.arrays(step)
+            assert jax.tree.map(jax.typeof, block) == jax.tree.map(jax.typeof, shapes)
+            for place in range(4):
+                own = {
+                    name: array.addressable_shards[place // 2].data
+                    for name, array in block.items()
+                }
+                row = jnp.asarray(walk.rows[4 * step + place])
+                found = kind.fetch(own, row)["image"]
+                np.testing.assert_array_equal(found, expected[4 * step + place])
+
+
+def test_a_process_has_blocks_of_its_own_rows_alone(cohort):
+    whole, half = (
+        stream.divide(
+            2**20,
+            cohort=cohort,
+            rows=4,
+            row_records=1,
+            groups=1,
+            longest=9,
+            share=share,
+        )
+        for share in (stream.WHOLE, stream.Fraction(1, 2))
+    )
+    assert (whole.steps, whole.block_records) == (half.steps, half.block_records)
+    assert whole.block_bytes == 2 * half.block_bytes == 9 * 4 * RECORD_BYTES
+
+
+def test_the_largest_share_of_a_batch_is_the_same_for_all_processes():
+    class Device:
+        def __init__(self, process):
+            self.process_index = process
+
+    devices = [Device(process) for process in (0, 0, 0, 1)]
+    assert stream.largest_share(devices) == stream.Fraction(3, 4)
+
+
 def test_a_record_is_read_from_the_shards_once_as_far_as_the_cap_goes(
     cohort, monkeypatch
 ):

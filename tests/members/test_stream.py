@@ -11,9 +11,10 @@ import pytest
 
 from liverjax import members
 from liverjax.data import resident
+from liverjax.data.resident import DoesNotFit
 from liverjax.data.stream import Stream
 from liverjax.errors import InputError
-from liverjax.members import Member
+from liverjax.members import Member, seats
 from liverjax.members.seats import Seats
 from tests.members import small_run
 from tests.members.small_run import read, write_run
@@ -71,6 +72,37 @@ def test_a_cohort_that_leaves_training_no_room_is_streamed(
     assert "data: stream; the cohort does not fit the memory" in caplog.text
     assert "stream 0.00 GB + 2 x" in caplog.text
     assert len(read(folder, "predictions.csv")) == small_run.FOLDS
+
+
+def test_processes_on_one_host_share_its_memory_alike(tmp_path, monkeypatch, caplog):
+    """A cohort that fits half of the memory, and not a third beside the margin."""
+    caplog.set_level("INFO")
+    run = members.open_run(write_run(tmp_path))
+    monkeypatch.setattr(seats, "free_host_bytes", lambda: 3 * COHORT_BYTES)
+    group = (jax.devices()[0],)
+    found = {
+        count: Seats(run, groups=[group], available=None, processes=count)
+        for count in (1, 2, 3)
+    }
+    assert {count: made.placement for count, made in found.items()} == {
+        1: "resident",
+        2: "resident",
+        3: "stream",
+    }
+    assert "has room for 0.00 GB in each of 3 processes" in caplog.text
+    assert found[1]._cap == 3 * found[3]._cap
+
+
+def test_a_share_of_the_host_is_what_training_must_fit(monkeypatch):
+    monkeypatch.setattr(resident, "free_host_bytes", lambda: 1000)
+    (device, *_), need = jax.devices(), {"group_bytes": 0, "groups": 1}
+    resident.check_fit(
+        data="cohort", data_bytes=400, device=device, processes=2, **need
+    )
+    with pytest.raises(DoesNotFit):
+        resident.check_fit(
+            data="cohort", data_bytes=400, device=device, processes=3, **need
+        )
 
 
 def test_a_cap_below_one_batch_is_refused(tmp_path):

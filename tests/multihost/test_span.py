@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -146,7 +147,9 @@ def test_sigterm_to_one_saves_on_both_and_the_next_start_goes_on(tmp_path, undis
     assert predictions(folder) == predictions(undisturbed)
 
 
-def test_a_stream_feeds_both_processes_the_same_rows(tmp_path, undisturbed):
+def test_a_stream_feeds_each_process_its_rows_to_the_same_numbers(
+    tmp_path, undisturbed
+):
     folder = write_run(tmp_path / "run", **LONG | {"save_every_s": 1e9})
     path = folder / "config.json"
     values = json.loads(path.read_text())
@@ -155,6 +158,9 @@ def test_a_stream_feeds_both_processes_the_same_rows(tmp_path, undisturbed):
     statuses, said = end(start("members", folder))
     assert statuses == [0, 0], said
     assert "data: stream with" in said[0]
+    for text in said:
+        read, walked = map(int, re.search(r"read (\d+) of (\d+) rows", text).groups())
+        assert 2 * read == walked > 0
     assert predictions(folder) == predictions(undisturbed)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import threading
 
 import jax
@@ -11,9 +12,15 @@ from liverjax import losses
 from liverjax.data.resident import Resident, place
 from liverjax.data.rows import ROWS, draw_epoch, epoch_rng
 from liverjax.errors import InputError
-from liverjax.train import heads
-from liverjax.train.bundle import fit_bundle, predict_bundle
-from liverjax.train.compile import Learner, compile_programs
+from liverjax.train import bundle, bundle_predict, heads
+from liverjax.train.bundle import fit_bundle
+from liverjax.train.bundle_predict import predict_bundle
+from liverjax.train.compile import (
+    Learner,
+    compile_ahead,
+    compile_programs,
+    group_sharding,
+)
 from liverjax.train.grid import Grid
 from liverjax.train.heads import Head
 from liverjax.train.loop import Plan, fit
@@ -228,6 +235,66 @@ def test_heads_that_do_not_fit_are_refused():
     features, targets = data()
     with pytest.raises(InputError, match=r"12 heads on 6 features.*try fewer"):
         train(grid(targets), features, targets, available_bytes=1000)
+
+
+def test_nothing_lies_on_the_device_before_it_is_sure_that_all_fits(monkeypatch):
+    features, targets = data()
+    found = []
+
+    def free_bytes(device):
+        del device
+        shapes = [array.shape for array in jax.live_arrays()]
+        found.extend(shape for shape in shapes if shape == features.shape)
+        return 1000
+
+    monkeypatch.setattr(bundle, "free_bytes", free_bytes)
+    with pytest.raises(InputError, match="do not fit the memory"):
+        train(grid(targets), features, targets)
+    assert found == []
+
+
+def test_rows_are_predicted_some_at_a_time_to_the_same_logits(trained, monkeypatch):
+    made, found = trained
+    given = {"learner": learner(), "features": data()[0], "device": jax.devices()[0]}
+    at_once = predict_bundle(found.best, SELECT, **given)
+    calls, original = [], heads.predict_heads
+
+    def predict_heads(variables, rows, *rest, **options):
+        calls.append(rows.shape)
+        return original(variables, rows, *rest, **options)
+
+    monkeypatch.setattr(heads, "predict_heads", predict_heads)
+    # Four of nine rows: of two folds, with four heads and features of six numbers.
+    monkeypatch.setattr(bundle_predict, "PREDICT_BYTES", 4 * 2 * (WIDTH + 4) * 4)
+    pieces = predict_bundle(found.best, SELECT, **given)
+    assert calls == [(2, 4, 1)]
+    for one, other in zip(at_once, pieces, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+    again = train(made, *data())
+    for name in ("scores", "losses", "best_epoch"):
+        np.testing.assert_allclose(
+            getattr(again, name), getattr(found, name), rtol=1e-6
+        )
+
+
+@pytest.mark.parametrize("num_rows", [9, 5000])
+def test_a_call_takes_no_more_than_is_counted(monkeypatch, num_rows):
+    monkeypatch.setattr(bundle_predict, "PREDICT_BYTES", 2**20)
+    shape, width = (2, 3, 1, 1), 200
+    rows = [np.zeros((num_rows, 1), np.int32)] * 2
+    size = bundle_predict.rows_a_call(shape, width=width, rows=rows)
+    head = {"kernel": (*shape[:3], width, 1), "bias": shape}
+    best = {name: jax.ShapeDtypeStruct(s, np.float32) for name, s in head.items()}
+    compiled = compile_ahead(
+        functools.partial(heads.predict_heads, learner=learner()),
+        {"params": {"fc": best}, "batch_stats": {}},
+        jax.ShapeDtypeStruct((2, size, 1), np.int32),
+        jax.ShapeDtypeStruct((2, size), np.float32),
+        {"image": jax.ShapeDtypeStruct((6000, width), np.float32)},
+        sharding=group_sharding(jax.devices()[:1]),
+    )
+    most = bundle_predict.most_bytes(shape, width=width, num_rows=num_rows)
+    assert bundle._beside_arguments(compiled) <= most <= 2 * 2**20
 
 
 @pytest.mark.slow

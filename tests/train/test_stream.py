@@ -35,14 +35,14 @@ def cohort(tmp_path_factory):
     return write_cohort(folder, images, subjects=names, recipe=recipe, per_shard=9)
 
 
-def open_stream(cohort, device, *, steps, keep=7):
+def open_stream(cohort, *devices, steps, keep=7):
     nbytes = toy.SIDE**2 * 3
     layout = stream.Layout(steps, 4 * steps, 4 * steps * nbytes, keep)
     return stream.Stream(
         records=stream.Records(cohort, keep=keep),
         layout=layout,
         kind=ROWS["slice"],
-        sharding=group_sharding([device]),
+        sharding=group_sharding(devices),
     )
 
 
@@ -53,9 +53,10 @@ def shapes(source, cohort):
 
 
 @pytest.mark.slow
-def test_a_stream_and_the_device_agree_in_float64(cohort, tmp_path):
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_stream_and_the_device_agree_in_float64(cohort, tmp_path, count):
     """Two epochs of five steps, in blocks of one step and of two that cut them."""
-    device = jax.devices()[0]
+    devices = jax.devices()[:count]
     study = dataclasses.replace(toy.learner(), model=toy.WideNet())
     career = toy.Career(epochs=2)
     career.targets = career.targets.astype(np.float64)
@@ -68,17 +69,17 @@ def test_a_stream_and_the_device_agree_in_float64(cohort, tmp_path):
             target_dtype=np.float64,
             batch_size=4,
             capacity=24,
-            devices=[device],
+            devices=devices,
         )
         career.run(tmp_path / name, built, source=source)
         return standing(tmp_path / name)
 
     with jax.enable_x64(True):
-        placed = place(career.arrays, group_sharding([device]))
+        placed = place(career.arrays, group_sharding(devices))
         expected = final("resident", Resident(placed), placed)
         assert expected["losses"].dtype == np.float64
         for steps in (1, 2):
-            source = open_stream(cohort, device, steps=steps)
+            source = open_stream(cohort, *devices, steps=steps)
             found = final(str(steps), source, shapes(source, cohort))
             jax.tree.map(
                 lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12),
