@@ -120,7 +120,27 @@ def calibration_figures(rows: Judged) -> Block:
     """Returns Brier score, calibration slope, intercept and error of probabilities."""
     if rows.probability is None:
         return {}
-    return calibration_of(rows, rows.probability, positive=rows.positive)
+    found = calibration_of(rows, rows.probability, positive=rows.positive)
+    return found | goodness_of_fit(rows, rows.probability)
+
+
+def goodness_of_fit(
+    rows: Judged, probability: np.ndarray, *, suffix: str = ""
+) -> Block:
+    """Returns the Hosmer-Lemeshow test of probabilities that rows had no part in.
+
+    Nothing where it is not defined: of clustered rows, or of fewer than three groups of
+    different probability.
+    """
+    if rows.clustered or len(np.unique(probability)) < 3:
+        return {}
+    try:
+        test = calibration_groups.hosmer_lemeshow(
+            probability, positive=rows.positive, external=True
+        )
+    except ValueError:
+        return {}
+    return {f"hosmer_lemeshow{suffix}": test}
 
 
 def calibration_of(

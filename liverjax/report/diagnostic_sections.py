@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from liverjax.cohort.schema import TRAIN
 from liverjax.report import diagnostic_figures as draw
 from liverjax.report import figures, markup
 from liverjax.report.judged import Judged, judged_rows
 from liverjax.report.measure_block import high_risk
+from liverjax.report.recalibration import SUFFIX
 from liverjax.report.run import RunFolder
 from liverjax.report.stage_block import cut_score, cut_suffix
 from liverjax.report.tables import matching_rows
@@ -71,6 +73,48 @@ def cut_table(metrics: Mapping[str, Any], *, task: Question) -> str:
     )
     header = ("Cut", *columns.values(), "n")
     return markup.table(header, rows, caption=caption) if rows else ""
+
+
+def recalibration_table(metrics: Mapping[str, Any]) -> str:
+    """Returns the other sets' calibration before and after, as HTML; empty for none."""
+    columns = {
+        "calibration_slope": "Slope",
+        "calibration_in_the_large": "In the large",
+        "brier": "Brier",
+    }
+    rows: list[tuple[str, ...]] = []
+    for name, block in metrics["sets"].items():
+        if f"brier{SUFFIX}" not in block:
+            continue
+        for words, suffix in (("as given", ""), ("recalibrated on train", SUFFIX)):
+            cells = (
+                markup.estimate(block.get(f"{column}{suffix}"), decimals=2)
+                for column in columns
+            )
+            test = block.get(f"hosmer_lemeshow{suffix}") or {"p": None}
+            rows.append(
+                (
+                    f"{markup.text(name)}, {words}",
+                    *cells,
+                    markup.p_value(test["p"]),
+                    str(block[f"brier{suffix}"]["n"]),
+                )
+            )
+    if not rows:
+        return ""
+    train = metrics["sets"][TRAIN]
+    slope, intercept = (
+        markup.number(train[f"calibration_{end}"]["estimate"], decimals=2)
+        for end in ("slope", "intercept")
+    )
+    caption = (
+        f"Logistic recalibration (slope {slope}, intercept {intercept}) fitted on the "
+        f"{train['calibration_slope']['n']} rows of train, each predicted by a model "
+        "that had not seen it; the other sets had no part in it. Slope 1 and 0 in the "
+        "large are perfect calibration."
+    )
+    header = ("Set", *columns.values(), "Hosmer-Lemeshow, p", "n")
+    return markup.table(header, rows, caption=caption)
 
 
 def _others(run: RunFolder, task: Question) -> dict[str, Judged]:

@@ -20,6 +20,7 @@ from liverjax.report.metric_tables import write_metric_tables
 from liverjax.report.notes import judgement_notes
 from liverjax.report.pairing import Pair, pair_sets
 from liverjax.report.readings import Readings, judge_readings
+from liverjax.report.recalibration import add_recalibrated
 from liverjax.report.subgroups import judge_subgroups
 from liverjax.report.tables import Predictions, examination_name
 from liverjax.report.words import counted
@@ -79,6 +80,7 @@ def judge(
     ready = {n: judged_rows(r, task=task, seed=seed) for n, r in judged_sets.items()}
     blocks: dict[str, Any] = {name: block(rows) for name, rows in ready.items()}
     _add_ceiling(blocks[top], ceiling)
+    add_recalibrated(blocks, ready)
     sets = _sets(
         judged_sets,
         blocks=blocks,
@@ -93,8 +95,7 @@ def judge(
         "headline": headline,
         "sets": sets,
         "sites": _sites(judged_sets, top=top, task=task, seed=seed),
-        "readers": readings
-        and judge_readings(readings, rows=predictions, headline=top),
+        "readers": readings and judge_readings(readings, rows=predictions, first=top),
         "task": task.name,
         "kind": kind_of(task),
         "options": _options(task),

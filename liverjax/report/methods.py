@@ -238,7 +238,9 @@ def _subgroups(metrics: Mapping[str, Any], *, clustered: bool) -> str:
     found = f"Subgroups by {names} were compared by "
     if tested:
         found += "tests of interaction, corrected by Holm's method."
-        if clustered:
+        if clustered and metrics["kind"] == kinds.POINTS:
+            found += " The tests resample patients with all their examinations."
+        elif clustered:
             found += (
                 " Where patients had several examinations they were not tested: their "
                 "intervals keep the examinations of a patient together."

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from liverjax.errors import raise_all
-from liverjax.report.tables import Predictions, matching_rows
+from liverjax.report.tables import Predictions, matching_rows, row_keys
 from liverjax.report.words import counted
 
 
@@ -53,10 +53,10 @@ def pair_sets(
     names = [other.name for other in compare]
     if len(set(names)) < len(names):
         problems.append(f"two tables have one name: {sorted(names)}")
-    known = set(predictions.examinations())
+    known = set(row_keys(predictions)) if compare else set()
     found: dict[str, list[Pair]] = {name: [] for name in sets}
     for other in compare:
-        strange = np.array([key not in known for key in other.examinations()], bool)
+        strange = np.array([key not in known for key in row_keys(other)], bool)
         pairs = {}
         unlike: list[str] = []
         for name, rows in sets.items():

@@ -136,7 +136,7 @@ def write_readings(path: pathlib.Path, readings: Readings, *, task: Question) ->
 
 
 def judge_readings(
-    readings: Readings, *, rows: Predictions, headline: str
+    readings: Readings, *, rows: Predictions, first: str
 ) -> dict[str, Any]:
     """Returns areas of each reader and the MRMC analysis, as ``metrics.json`` has them.
 
@@ -147,7 +147,7 @@ def judge_readings(
     Args:
         readings: What `read_readings` returned.
         rows: The judged table, for truth and the model's score.
-        headline: The set that stands first.
+        first: The headline's set.
 
     Raises:
         InputError: If no examination, or one class alone, was read by all.
@@ -159,8 +159,8 @@ def judge_readings(
         )
     rows = rows.take(np.isfinite(rows.target))
     counts = _read_by_set(readings, rows)
-    order = sorted(counts, key=lambda name: (name != headline, name == TRAIN))
-    name_of_set = next((name for name in order if counts[name]), headline)
+    order = sorted(counts, key=lambda name: (name != first, name == TRAIN))
+    name_of_set = next((name for name in order if counts[name]), first)
     rows = rows.take(rows.set == name_of_set)
     keys = rows.examinations()
     names, ways = readings.readers, readings.ways

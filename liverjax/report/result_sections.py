@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from liverjax.report import figures, markup
-from liverjax.report.diagnostic_sections import cut_table, panels
+from liverjax.report.diagnostic_sections import cut_table, panels, recalibration_table
 from liverjax.report.headlines import HEADLINES
 from liverjax.report.judged import is_class_index
 from liverjax.report.markup import Section
@@ -42,6 +42,7 @@ LABELS = {
         "brier": "Brier score",
         "brier_scaled": "Scaled Brier score",
         "expected_calibration_error": "Expected calibration error",
+        "hosmer_lemeshow": "Hosmer-Lemeshow test (chi-square)",
     },
     "Agreement": {
         "bias": "Mean difference (prediction less truth)",
@@ -159,6 +160,7 @@ def results(run: RunFolder, *, task: Question) -> Section:
         ),
         _statistics_table(run.metrics, task=task),
         cut_table(run.metrics, task=task),
+        recalibration_table(run.metrics),
         _class_table(run.metrics, task=task),
         source="metrics.json, made of predictions.csv; confusion.csv, per_class.csv",
     )

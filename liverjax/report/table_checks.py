@@ -215,18 +215,11 @@ class TableChecks:
         cells = self._text(name)
         if self.decimal == ".":
             return cells
-        pointed = [self._with_point(cell) for cell in cells.tolist()]
+        pointed = [with_point(cell, decimal=self.decimal) for cell in cells.tolist()]
         if None in pointed and not is_numeric_column(name):
             return cells
         pairs = zip(pointed, cells.tolist(), strict=True)
         return np.array([new or old for new, old in pairs], dtype=np.str_)
-
-    def _with_point(self, cell: str) -> str | None:
-        try:
-            number(cell, decimal=self.decimal)
-        except InputError:
-            return None
-        return cell.replace(self.decimal, ".")
 
     def _number(self, row: TableRow, name: str) -> float:
         try:
@@ -331,3 +324,17 @@ class TableChecks:
     def _note(self, row: TableRow, text: str) -> None:
         subject = row.cells.get("subject", "")
         self._lines.append((row.line, f" (subject {subject!r})", text))
+
+
+def with_point(cell: str, *, decimal: str) -> str | None:
+    """Returns a number's cell with a decimal point, or None for other text.
+
+    Args:
+        cell: Its text; an empty one is a missing number.
+        decimal: The decimal sign in it.
+    """
+    try:
+        number(cell, decimal=decimal)
+    except InputError:
+        return None
+    return cell.replace(decimal, ".")

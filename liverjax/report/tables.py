@@ -19,6 +19,7 @@ from liverjax.report.table_checks import (
     COLUMNS,
     LAST_COLUMNS,
     TableChecks,
+    with_point,
 )
 from liverjax.report.words import counted
 from liverjax.tasks.question import Question
@@ -120,7 +121,8 @@ def with_points(table: Table, *, dialect: Dialect) -> Iterator[dict[str, str]]:
     names = {"subject", "set", "site", "fold", "class"}
     for row in table.rows:
         yield {
-            name: cell if name in names else _with_point(cell, dialect=dialect)
+            name: (name not in names and with_point(cell, decimal=dialect.decimal))
+            or cell
             for name, cell in row.cells.items()
         }
 
@@ -169,18 +171,24 @@ def matching_rows(
     Raises:
         InputError: If rows are slices without a number of their own.
     """
-    place = {key: row for row, key in enumerate(_row_keys(other))}
+    place = {key: row for row, key in enumerate(row_keys(other))}
     pairs = [
         (row, place[key])
-        for row, key in enumerate(_row_keys(predictions))
+        for row, key in enumerate(row_keys(predictions))
         if key in place
     ]
     own, others = np.array(pairs, int).reshape(-1, 2).T
     return own, others
 
 
-def _row_keys(rows: Predictions) -> Sequence[tuple[str | int, ...]]:
-    """What tells a row from all others, in this and in another table."""
+def row_keys(rows: Predictions) -> Sequence[tuple[str | int, ...]]:
+    """Returns what tells each row from all others, here and in another table.
+
+    (subject, visit), and the column ``slice`` of rows that are slices.
+
+    Raises:
+        InputError: If slices have no number of their own.
+    """
     if rows.slice_of is None:
         return rows.examinations()
     cells = rows.extra.get("slice")
@@ -220,14 +228,6 @@ def _days_apart(predictions: Predictions) -> np.ndarray:
             raise InputError(f"{predictions.file}: {name}: {error}") from None
     apart = np.abs(days["exam_day"] - days["reference_day"])
     return np.where(np.isnan(apart), np.inf, apart)
-
-
-def _with_point(cell: str, *, dialect: Dialect) -> str:
-    try:
-        number(cell, decimal=dialect.decimal)
-    except InputError:
-        return cell
-    return cell.replace(dialect.decimal, ".")
 
 
 def _whole_numbers(row: Mapping[str, Any]) -> dict[str, Any]:

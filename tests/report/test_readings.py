@@ -101,7 +101,7 @@ def test_examinations_that_not_all_have_read_are_counted(tmp_path):
     found = judge_readings(
         read_readings(path, task=Binary()),
         rows=read_predictions(table, task=Binary()),
-        headline="test",
+        first="test",
     )
     assert (found["examinations"], found["left_out"]) == (119, 1)
 
@@ -114,7 +114,7 @@ def read_in_sets(tmp_path, *, headline: str, read: dict | None = None) -> dict:
     return judge_readings(
         read_readings(path, task=Binary()),
         rows=read_predictions(table, task=Binary()),
-        headline=headline,
+        first=headline,
     )
 
 

@@ -48,12 +48,13 @@ def test_averaged_probabilities_make_classes_beside_logits(tmp_path):
     assert found.score == pytest.approx([-3.5, -0.35, 2])
 
 
-def two_models(tmp_path, rule: str, *, order=range(5), column="slice") -> dict:
+def two_models(tmp_path, rule: str, *, order=range(5), column="slice", last=7) -> dict:
     """Slices of one visit each, but of b two; the other model's rows in any order."""
     which = ("a,1,1", "a,1,2", "b,1,1", "b,2,1", "c,1,7")
     rows = [f"{one},{int(one[0] != 'a')},0.{i + 1}" for i, one in enumerate(which)]
+    theirs = [rows[i].replace("c,1,7", f"c,1,{last}") for i in order]
     found = []
-    for name, lines in (("mine", rows), ("other", [rows[i] for i in order])):
+    for name, lines in (("mine", rows), ("other", theirs)):
         path = tmp_path / f"{name}.csv"
         path.write_text(f"subject,visit,{column},target,score\n" + "\n".join(lines))
         task = question_of_table(path, name="binary")
@@ -73,7 +74,7 @@ def two_models(tmp_path, rule: str, *, order=range(5), column="slice") -> dict:
 def test_slices_of_two_models_are_paired_by_their_number(tmp_path, rule):
     metrics = two_models(tmp_path, rule, order=(4, 2, 0, 1, 3))
     other = metrics["models"]["other"]
-    assert other["rows"]["matched"] == 5
+    assert other["rows"] == {"matched": 5, "unmatched_here": 0, "unmatched_there": 0}
     assert other["brier_difference"]["low"] == other["brier_difference"]["high"] == 0
     assert metrics["input"]["prepared_without_prediction"] == []
 
@@ -82,6 +83,12 @@ def test_slices_of_two_models_are_paired_by_their_number(tmp_path, rule):
 def test_slices_without_a_number_are_not_paired(tmp_path, rule):
     with pytest.raises(InputError, match=r"paired by a column slice .* is missing"):
         two_models(tmp_path, rule, column="z")
+
+
+def test_slices_that_only_one_model_has_are_counted(tmp_path):
+    metrics = two_models(tmp_path, "clustered", last=8)
+    rows = metrics["models"]["other"]["rows"]
+    assert rows == {"matched": 4, "unmatched_here": 1, "unmatched_there": 1}
 
 
 def test_slices_of_one_number_are_not_paired(tmp_path):
