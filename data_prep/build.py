@@ -9,6 +9,7 @@ left, or if one failed and ``--strict`` was given.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 
@@ -56,14 +57,15 @@ def main() -> int:
     grids = found.grids(study.prepare.reference)
     problems, _ = survey.spacing_spread(grids, recipe=study.prepare)
     raise_all(problems, title=MANIFEST.value)
-    executor = None
+    executor, told = None, contextlib.nullcontext()
     if SCHEDULER.value:
         client = cluster.connect(SCHEDULER.value)
         cluster.check_storage(client, manifest.path)
         executor, workers = client.get_executor(pure=False), len(client.ncores())
+        told = cluster.loss_is_told(client)
     out = pathlib.Path(OUT.value).resolve()
     # Beside the folder, whose content is a cohort's alone.
-    with claim_in_turn(out.with_name(f"{out.name}.claim")):
+    with told, claim_in_turn(out.with_name(f"{out.name}.claim")):
         built = build.build_cohort(
             manifest,
             recipe=study.prepare,

@@ -101,15 +101,19 @@ def loss_is_told(client: Client) -> Iterator[None]:
         ) from None
 
 
-def warn_without_workers(client: Client) -> None:
-    """Logs a warning if no worker is left; the work then waits for one."""
-    with contextlib.suppress(OSError):
-        if not client.nthreads():
-            _log.warning(
-                "warning: no worker is left at %s; the work waits until one is "
-                "started (the others' own logs say why they ended)",
-                client.scheduler.address,
-            )
+def has_workers(client: Client) -> bool:
+    """Returns whether any worker is left; logs a warning if not."""
+    try:
+        left = client.nthreads()
+    except OSError:
+        return True  # not known; the loss of the scheduler is told elsewhere
+    if not left:
+        _log.warning(
+            "warning: no worker is left at %s; the work waits until one is started "
+            "(the others' own logs say why they ended)",
+            client.scheduler.address,
+        )
+    return bool(left)
 
 
 def _hash(path: str) -> str:

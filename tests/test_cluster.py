@@ -226,10 +226,9 @@ def test_a_lost_scheduler_ends_the_study_and_the_next_start_goes_on(
     assert same_predictions(folder, finished)
 
 
-@pytest.mark.slow
-def test_two_workers_prepare_the_bytes_of_the_local_pool(two_workers, tmp_path):
-    table = write_study(tmp_path / "study", subjects=8)
-    flags = (
+def preparation(table):
+    """Flags that prepare the tiny study, by a relative path."""
+    return (
         "--config=configs/cp_ct.py",
         "--config.prepare.registration=none",
         "--config.prepare.inplane_spacing_mm=7.0",
@@ -238,25 +237,40 @@ def test_two_workers_prepare_the_bytes_of_the_local_pool(two_workers, tmp_path):
         "--config.prepare.store_px=40",
         f"--manifest={os.path.relpath(table, ROOT)}",
     )
-    alone, dealt = tmp_path / "alone", tmp_path / "dealt"
-    assert run("data_prep.build", *flags, f"--out={alone}").returncode == 0
+
+
+def start_preparation(out, *, table, scheduler):
+    """Returns it when the first examination is done and the last is not."""
+    words = (*preparation(table), f"--out={out}", f"--scheduler={scheduler}")
     process = subprocess.Popen(
-        command(
-            "data_prep.build",
-            *flags,
-            f"--out={dealt}",
-            f"--scheduler={two_workers.file}",
-        ),
-        cwd=ROOT,
-        env=environment(),
-        stderr=subprocess.PIPE,
-        text=True,
+        command("data_prep.build", *words), env=environment(), **TOLD
     )
-    while process.poll() is None and not list(dealt.glob(".parts/*.npz")):
+    while process.poll() is None and not list(out.glob(".parts/*.npz")):
         time.sleep(0.02)
     assert process.poll() is None
-    assert not (dealt / "cohort.json").exists()
+    assert not (out / "cohort.json").exists()
+    return process
+
+
+@pytest.mark.slow
+def test_two_workers_prepare_the_bytes_of_the_local_pool(two_workers, tmp_path):
+    table = write_study(tmp_path / "study", subjects=8)
+    alone, dealt = tmp_path / "alone", tmp_path / "dealt"
+    assert run("data_prep.build", *preparation(table), f"--out={alone}").returncode == 0
+    process = start_preparation(dealt, table=table, scheduler=two_workers.file)
     two_workers.kill_worker()
-    _, said = process.communicate(timeout=300)
+    said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said[-3000:]
     assert content(alone) == content(dealt)
+
+
+@pytest.mark.slow
+def test_a_scheduler_lost_in_preparation_is_told_in_a_sentence(two_workers, tmp_path):
+    table = write_study(tmp_path / "study", subjects=8)
+    out = tmp_path / "out"
+    process = start_preparation(out, table=table, scheduler=two_workers.file)
+    os.killpg(two_workers.processes[0].pid, signal.SIGKILL)
+    said, _ = process.communicate(timeout=200)
+    assert process.returncode == 1, said[-3000:]
+    assert "error: the cluster's scheduler at tcp://127.0.0.1:" in said
+    assert "Traceback" not in said

@@ -13,14 +13,12 @@ import time
 
 import pytest
 
-from liverjax import runtime
 from tests.whole_path import ROOT, SMALLEST, command, environment, run
 
 ARRAY = ROOT / "launch" / "slurm" / "array.sbatch"
 CLUSTER = ROOT / "launch" / "slurm" / "cluster.sbatch"
 SPAN = ROOT / "launch" / "slurm" / "span.sbatch"
 SWEEP = ROOT / "launch" / "sweep.sh"
-JOBS = ROOT / "launch" / "k8s" / "array.yaml"
 LOCAL = ROOT / "launch" / "local.sh"
 
 # Writes down what it was called with, and answers with a job's number.
@@ -318,41 +316,3 @@ def test_processes_started_together_are_told_how_to_start(tmp_path):
     assert ended.returncode == 1
     assert "4 processes were started together" in ended.stderr
     assert not any(tmp_path.iterdir())
-
-
-def test_the_jobs_of_kubernetes_differ_only_in_the_members(tmp_path):
-    yaml = pytest.importorskip("yaml")
-    cohort, members, report = yaml.safe_load_all(JOBS.read_text())
-
-    def arguments(job):
-        (container,) = job["spec"]["template"]["spec"]["containers"]
-        return container["args"]
-
-    assert arguments(cohort) == [*arguments(report), "--config.members=()"]
-    index = "--config.members=$(JOB_COMPLETION_INDEX)"
-    assert arguments(members) == [*arguments(report), index]
-    assert members["spec"]["completionMode"] == "Indexed"
-
-
-def test_the_pods_of_a_jobset_know_each_other_and_where_to_meet():
-    """What its environment says is what `liverjax.runtime.join` reads."""
-    yaml = pytest.importorskip("yaml")
-    jobset = yaml.safe_load((JOBS.parent / "span.yaml").read_text())
-    (replicated,) = jobset["spec"]["replicatedJobs"]
-    job = replicated["template"]["spec"]
-    (container,) = job["template"]["spec"]["containers"]
-    given = {entry["name"]: entry for entry in container["env"]}
-    assert set(given) == {
-        runtime.COORDINATOR,
-        "JAX_NUM_PROCESSES",
-        runtime.RANKS["JAX_NUM_PROCESSES"],
-    }
-    assert int(given["JAX_NUM_PROCESSES"]["value"]) == job["completions"]
-    assert job["parallelism"] == job["completions"]
-    name = jobset["metadata"]["name"]
-    # A pod's name is <jobset>-<job>-<replica>-<index>, its domain the JobSet's.
-    pod = f"{name}-{replicated['name']}-0-0.{name}"
-    host, port = given[runtime.COORDINATOR]["value"].split(":")
-    assert host == pod
-    assert int(port) == container["ports"][0]["containerPort"]
-    assert "--config.mesh.span=true" in container["args"]

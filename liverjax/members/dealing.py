@@ -131,6 +131,8 @@ def _gather(
     while waiting:
         if stop.is_set() or error:
             (folder / STOP).touch()
+            if not cluster.has_workers(client):
+                break  # nobody is left who could answer
         with cluster.loss_is_told(client):
             ended = _ended(waiting)
             for task in ended:
@@ -145,7 +147,7 @@ def _gather(
             left = [member for task, member in tasks.items() if task in waiting]
             _tell(folder, left, every=len(tasks))
             if waiting:
-                cluster.warn_without_workers(client)
+                cluster.has_workers(client)
     if error:
         raise error
     return statuses

@@ -6,6 +6,7 @@ import concurrent.futures
 import dataclasses
 import json
 import logging
+import signal
 import types
 
 import jax
@@ -71,6 +72,9 @@ def deal(tmp_path, monkeypatch):
             answer = next(looks)
             if isinstance(answer, BaseException):
                 raise answer
+            if callable(answer):
+                answer()
+                return set()
             return set(list(waiting)[:answer])
 
         monkeypatch.setattr(dealing, "_ended", look)
@@ -113,6 +117,12 @@ def test_a_cluster_without_workers_is_warned_of(deal, caplog):
     deal(0, 3)
     (warning,) = [r for r in caplog.records if r.levelno == logging.WARNING]
     assert "no worker is left at tcp://host:8786" in warning.getMessage()
+
+
+def test_a_stop_does_not_wait_for_workers_that_are_gone(deal):
+    ended = deal(1, lambda: signal.raise_signal(signal.SIGTERM))
+    assert ended.status == 128 + signal.SIGTERM
+    assert len(ended.statuses) == 1
 
 
 def test_progress_tells_the_last_epoch_of_each_member_in_work(deal, tmp_path, caplog):
