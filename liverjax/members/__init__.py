@@ -23,6 +23,7 @@ import numpy as np
 from liverjax import runtime
 from liverjax.cohort import files
 from liverjax.cohort.claims import Claim, claim
+from liverjax.config import read_study
 from liverjax.data.resident import Device, own_device
 from liverjax.members import spanning
 from liverjax.members.bundle import train_bundle
@@ -36,7 +37,7 @@ from liverjax.members.networks import (
     status_of,
     with_best,
 )
-from liverjax.members.run_folder import Run, make_plan, open_run, read_study
+from liverjax.members.run_folder import Run, every_member, make_plan, open_run
 from liverjax.members.seats import Seat, Seats
 from liverjax.members.spanning import SharedStop
 from liverjax.members.stopping import Stop, stop_on_signals
@@ -56,6 +57,7 @@ __all__ = [
     "Network",
     "Run",
     "Seat",
+    "every_member",
     "folder_of",
     "load_best",
     "load_network",
