@@ -182,7 +182,8 @@ class DataConfig:
         placement: ``resident`` on the device, ``stream`` from the shards as they are
             needed, or ``auto``: resident if they fit.
         memory_gib: Host memory for records, of a process, in GiB; a larger cohort is
-            streamed. None is what is free, half of that for a stream.
+            streamed. None is what is free, half of that for a stream; workers of a
+            cluster and processes of one network have equal parts of their host's.
     """
 
     placement: str
