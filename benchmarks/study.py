@@ -64,7 +64,7 @@ def measure(folder: pathlib.Path, *, share: float) -> dict[str, Any]:
     run = pathlib.Path(study.workdir)
     experiment.claim_folder(run, study=study)
     folds = experiment.split(run, study=study, cohort=cohort)
-    every = experiment.every_member(study, folds=folds)
+    every = members.every_member(study, folds=folds)
     groups = runtime.start(len(every))
     chosen = every if share == 1 else every[: len(groups)]
     began = time.perf_counter()

@@ -15,15 +15,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from liverjax.baseline_settings import BaselineSettings
-from liverjax.cohort.files import to_json
+from liverjax.cohort.files import read_json, to_json
 from liverjax.cohort.schema import Recipe
 from liverjax.config_values import build
 from liverjax.data.augment_settings import AugmentSettings
-from liverjax.errors import raise_all
+from liverjax.errors import InputError, raise_all
 from liverjax.tasks.question import Task
 
 SCHEDULES = ("constant", "halving", "cosine", "plateau")
-PLACEMENTS = ("auto", "resident", "stream")
+AUTO, RESIDENT, STREAM = PLACEMENTS = ("auto", "resident", "stream")
 SELECT_UNITS = ("examination", "slice")
 NAMED_WEIGHTS = ("none", "imagenet")  # model.pretrained; anything else is a file
 
@@ -182,7 +182,8 @@ class DataConfig:
         placement: ``resident`` on the device, ``stream`` from the shards as they are
             needed, or ``auto``: resident if they fit.
         memory_gib: Host memory for records, of a process, in GiB; a larger cohort is
-            streamed. None is what is free, half of that for a stream.
+            streamed. None is what is free, half of that for a stream; workers of a
+            cluster and processes of one network have equal parts of their host's.
     """
 
     placement: str
@@ -255,6 +256,18 @@ def from_config_dict(config: Any) -> StudyConfig:
     problems += _impossible(study)
     raise_all(problems, title="config")
     return study
+
+
+def read_study(run_folder: pathlib.Path) -> StudyConfig:
+    """Returns the study that a run folder was started with.
+
+    Raises:
+        InputError: If the folder is no run folder, or its config is not one.
+    """
+    path = run_folder / "config.json"
+    if not path.exists():
+        raise InputError(f"{run_folder}: no run folder (config.json is missing)")
+    return from_config_dict(read_json(path))
 
 
 def to_dict(study: StudyConfig) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def run(study: StudyConfig, *, scheduler: str | None = None) -> RunOutcome:
         )
     cohort = prepare(folder, study=study, scheduler=scheduler)
     folds = split(folder, study=study, cohort=cohort)
-    every = every_member(study, folds=folds)
+    every = members.every_member(study, folds=folds)
     chosen = pick_members(every, places=study.members)
     if chosen:
         ended = train(
@@ -112,17 +112,6 @@ def train(
     files.write_json(facts, found)
     return dealing.train_members(
         folder, chosen, client=client, num_members=num_members, group=group
-    )
-
-
-def every_member(
-    study: StudyConfig, *, folds: Sequence[splits.Fold]
-) -> tuple[members.Member, ...]:
-    """Returns all members of a study."""
-    return members.of_study(
-        folds=len(folds),
-        seeds=study.train.seeds,
-        trials=len(members.make_trials(dataclasses.asdict(study.train.trials))),
     )
 
 

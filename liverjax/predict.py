@@ -20,7 +20,7 @@ import numpy as np
 
 from liverjax.cohort import files, records, schema
 from liverjax.cohort.manifest import Examination, Manifest, MaskSource, read_manifest
-from liverjax.config import StudyConfig, from_config_dict
+from liverjax.config import StudyConfig, read_study
 from liverjax.errors import InputError, run_command
 from liverjax.tasks.question import Outcome
 
@@ -114,18 +114,6 @@ def predict(
         )
         for place, row in enumerate(cohort.examinations)
     )
-
-
-def read_study(run_folder: pathlib.Path) -> StudyConfig:
-    """Returns the study of a run folder.
-
-    Raises:
-        InputError: If the folder is no run folder.
-    """
-    path = run_folder / "config.json"
-    if not path.exists():
-        raise InputError(f"{run_folder}: no run folder (config.json is missing)")
-    return from_config_dict(files.read_json(path))
 
 
 def manifest_of_folder(

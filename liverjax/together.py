@@ -34,7 +34,7 @@ def run(study: StudyConfig) -> RunOutcome:
         with spanning.lost_process_is_told():
             spanning.check_shared(folder)
         cohort, folds = _follow(folder, study) if rank else _lead(folder, study)
-        every = experiment.every_member(study, folds=folds)
+        every = members.every_member(study, folds=folds)
         with spanning.lost_process_is_told():
             spanning.check_same(
                 {

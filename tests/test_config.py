@@ -30,6 +30,17 @@ def test_a_study_survives_its_json(variant):
     assert config.identity(again) == config.identity(study)
 
 
+def test_the_study_of_a_run_folder_is_read_as_it_was_started(tmp_path):
+    study = config.from_config_dict(get_config("demo"))
+    (tmp_path / "config.json").write_text(to_json(config.to_dict(study)))
+    assert config.read_study(tmp_path) == study
+
+
+def test_a_folder_without_a_config_is_no_run_folder(tmp_path):
+    with pytest.raises(InputError, match=r"no run folder \(config.json is missing\)"):
+        config.read_study(tmp_path)
+
+
 def test_the_papers_numbers_stand_in_the_default():
     study = config.from_config_dict(get_config())
     assert (study.prepare.window_centre_hu, study.prepare.window_width_hu) == (40, 400)

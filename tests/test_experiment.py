@@ -12,7 +12,6 @@ from configs.cp_ct import get_config
 from liverjax import config, experiment, members
 from liverjax.cohort import files
 from liverjax.errors import InputError
-from liverjax.members.run_folder import read_study
 from tests.cohort.small import write_cohort
 
 
@@ -64,11 +63,11 @@ def test_the_next_start_may_say_anew_what_is_no_part_of_the_study(tmp_path, stud
     experiment.claim_folder(folder, study=study)
     data = dataclasses.replace(study.data, placement="stream", memory_gib=3.0)
     experiment.claim_folder(folder, study=dataclasses.replace(study, data=data))
-    assert read_study(folder).data == data
+    assert config.read_study(folder).data == data
     train = dataclasses.replace(study.train, epochs=1 + study.train.epochs)
     with pytest.raises(InputError, match=r"train\.epochs \(20 there, 21 here\)"):
         experiment.claim_folder(folder, study=dataclasses.replace(study, train=train))
-    assert read_study(folder).data == data
+    assert config.read_study(folder).data == data
 
 
 def test_frozen_networks_say_that_a_cluster_does_not_train_them(

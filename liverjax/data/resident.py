@@ -167,7 +167,7 @@ def read_host_arrays(cohort: Cohort) -> dict[str, np.ndarray]:
 
 
 def put(tree: Any, sharding: jax.sharding.Sharding) -> Any:
-    """Returns a tree of host arrays on every device of a group.
+    """Returns a tree of host arrays on every device of a group; those there stay.
 
     Of a group that spans processes each puts the whole on its own devices, and nobody
     checks that the others have the same: that is the caller's promise.
@@ -180,6 +180,9 @@ def put(tree: Any, sharding: jax.sharding.Sharding) -> Any:
         return jax.device_put(tree, sharding)
 
     def put_here(leaf: Any) -> Any:
+        there = getattr(leaf, "sharding", None)
+        if there is not None and there.is_equivalent_to(sharding, leaf.ndim):
+            return leaf
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             return jax.random.wrap_key_data(put_here(jax.random.key_data(leaf)))
         host = np.asarray(leaf)

@@ -24,8 +24,8 @@ from liverjax.cohort import files, records
 from liverjax.cohort.claims import claim
 from liverjax.cohort.schema import IMAGE
 from liverjax.data.resident import Device, Resident, place
-from liverjax.members.member import Member, of_study
-from liverjax.members.run_folder import Run, make_plan
+from liverjax.members.member import Member
+from liverjax.members.run_folder import Run, every_member, make_plan
 from liverjax.members.tables import make_tables, write_bundle_tables
 from liverjax.members.trials import HEADS, HEADS_TABLE, write_trials
 from liverjax.tasks.question import Outcome, average_rows
@@ -96,7 +96,7 @@ def train_bundle(
             fitted.train_s,
             fitted.compile_s,
         )
-        members = _members(run)
+        members = every_member(run.study, folds=run.folds)
         rows = [_row(member, fitted) for member in members]
         _save_weights(folder, run, variables, fitted=fitted, members=members)
         chosen = write_trials(run.folder, members, trials=run.trials, ended=rows)
@@ -254,7 +254,7 @@ def _predict(
         device=device,
     )
     made = []
-    for member in _members(run):
+    for member in every_member(run.study, folds=run.folds):
         if member.trial != trial or fitted.best_epoch[_place(member)] < 0:
             continue
         rows, whose = covered[member.fold]
@@ -305,12 +305,6 @@ def _row(member: Member, fitted: BundleFit) -> dict[str, Any]:
         "select_loss": float(fitted.losses[place_][best]) if known else None,
         "finite": int(fitted.finite[place_]),
     }
-
-
-def _members(run: Run) -> tuple[Member, ...]:
-    return of_study(
-        folds=len(run.folds), seeds=run.study.train.seeds, trials=len(run.trials)
-    )
 
 
 def _place(member: Member) -> tuple[int, int, int]:

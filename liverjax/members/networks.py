@@ -13,11 +13,11 @@ from jaxtyping import Int
 
 from liverjax import weights
 from liverjax.cohort import files
-from liverjax.config import StudyConfig
+from liverjax.config import StudyConfig, read_study
 from liverjax.data.resident import Device, Resident, place
 from liverjax.errors import InputError
 from liverjax.members.member import DONE, Member, folder_of
-from liverjax.members.run_folder import make_learner, read_study
+from liverjax.members.run_folder import make_learner
 from liverjax.members.trials import HEADS, HEADS_TABLE, read_chosen, read_heads
 from liverjax.tasks.question import Outcome, average_rows
 from liverjax.train import checkpoint

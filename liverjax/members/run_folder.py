@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from liverjax import config, losses, models, weights
-from liverjax.cohort import files
+from liverjax import losses, models, weights
 from liverjax.cohort.schema import TRAIN, Cohort, open_cohort
 from liverjax.cohort.splits import Fold, read_splits
-from liverjax.config import StudyConfig
+from liverjax.config import StudyConfig, read_study
 from liverjax.data.augment import augment, center_crop
 from liverjax.data.inputs import SCRATCH_MEAN, SCRATCH_STD, network_input
 from liverjax.data.rows import ROWS, EpochRows, RowKind, draw_epoch, epoch_rng
 from liverjax.errors import InputError
+from liverjax.members.member import Member, of_study
 from liverjax.members.trials import make_trials
 from liverjax.tasks.question import Task
 from liverjax.train.compile import Learner
@@ -159,13 +159,13 @@ class Run:
         )
 
 
-def read_study(folder: pathlib.Path) -> StudyConfig:
-    """Returns the config that a run folder was started with.
-
-    Raises:
-        InputError: If it is missing or not one.
-    """
-    return config.from_config_dict(files.read_json(folder / "config.json"))
+def every_member(study: StudyConfig, *, folds: Sequence[Fold]) -> tuple[Member, ...]:
+    """Returns all members of a study."""
+    return of_study(
+        folds=len(folds),
+        seeds=study.train.seeds,
+        trials=len(make_trials(dataclasses.asdict(study.train.trials))),
+    )
 
 
 def open_run(folder: pathlib.Path) -> Run:

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 
+from liverjax.config import AUTO, RESIDENT, STREAM
 from liverjax.data import resident, stream
 from liverjax.data.host_memory import free_host_bytes
 from liverjax.data.resident import Device, DoesNotFit, own_device
@@ -18,7 +19,6 @@ from liverjax.members.spanning import least, processes_here
 from liverjax.train.compile import Programs, compile_programs, group_sharding
 from liverjax.train.evaluate import Source
 
-AUTO, RESIDENT, STREAM = "auto", "resident", "stream"  # config.data.placement
 SHARE = 0.5  # of the host's free memory, for a stream that was given no cap
 
 _log = logging.getLogger(__name__)

@@ -185,7 +185,8 @@ class _Bundle:
         )
         state, failed = self.state.replace(opt_state=opt_state), self._none_failed()
         done, steps = 0, int(counts.max())
-        tables, counts, state = jax.device_put((tables, counts, state), self.sharding)
+        given = jax.device_put((tables, counts, state, failed), self.sharding)
+        tables, counts, state, failed = given
         while done < steps:
             if stop.is_set():
                 return False
@@ -193,11 +194,12 @@ class _Bundle:
             piece = 1 if self.step_s is None else max(1, int(piece_s / self.step_s))
             start, done = done, min(steps, done + piece)
             began = time.perf_counter()
-            bounds = np.int32(start), np.int32(done)
-            state, failed = self._run(
-                state, failed, tables, self.arrays, *bounds, counts
-            )
-            jax.block_until_ready(failed)
+            bounds = jax.device_put((np.int32(start), np.int32(done)), self.sharding)
+            with jax.transfer_guard("disallow"):
+                state, failed = self._run(
+                    state, failed, tables, self.arrays, *bounds, counts
+                )
+                jax.block_until_ready(failed)
             self.step_s = (time.perf_counter() - began) / (done - start)
         self.state = state
         self._fail(np.asarray(failed) >= 0)
@@ -225,6 +227,7 @@ class _Bundle:
             self.running[place] = not is_finished(
                 control, epochs=plan.epochs, early_stopping=plan.early_stopping
             )
+        better = jax.device_put(better, self.sharding)
         self.best = self._keep(self.best, variables, better)
 
     def median_score(self, epoch: int) -> float:

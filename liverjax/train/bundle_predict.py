@@ -100,9 +100,10 @@ def predict_all(
     predict: Any, variables: Any, batches: Sequence[Any], arrays: Any
 ) -> tuple[Float[np.ndarray, "f s t n k"], Float[np.ndarray, "f s t n"]]:
     """Returns logits and losses of all rows; one call's are on the device at a time."""
-    parts = [
-        jax.tree.map(np.asarray, predict(variables, *batch, arrays))
-        for batch in batches
-    ]
+    parts = []
+    for batch in batches:
+        with jax.transfer_guard("disallow"):
+            found = predict(variables, *batch, arrays)
+        parts.append(jax.tree.map(np.asarray, found))
     logits, losses = zip(*parts, strict=True)
     return np.concatenate(logits, axis=3), np.concatenate(losses, axis=3)

@@ -51,14 +51,7 @@ def save(folder: pathlib.Path, tree: Any, *, about: Mapping[str, Any]) -> None:
         about: Plain values that `restore` gives back.
     """
     leaves = _flatten(tree)
-    described = {
-        path: {
-            "shape": list(leaf.shape),
-            "dtype": str(leaf.dtype),
-            "sha256": _hash(leaf),
-        }
-        for path, leaf in leaves.items()
-    }
+    described = {path: _describe(leaf) for path, leaf in leaves.items()}
     with _manager(folder) as manager:
         number = (manager.latest_step() or 0) + 1
         # First, so that no finished checkpoint is ever without its manifest.

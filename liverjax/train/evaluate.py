@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from liverjax.data.resident import Resident
+from liverjax.data.resident import Resident, put
 from liverjax.data.stream import Stream
 from liverjax.train.compile import Predictor
 
@@ -43,15 +43,15 @@ def predict_rows(
     place[count:] = 0
     rows, target = rows[place].astype(np.int32), target[place]
     target = target.astype(predictor.target_dtype)
-    parts = []
+    parts, sharding = [], predictor.sharding
+    variables = put(variables, sharding)
     with source.walk(rows, batch_size=size) as walk:
         for step in range(walk.steps):
             chosen = slice(step * size, (step + 1) * size)
-            parts.append(
-                predictor.predict(
-                    variables, walk.rows[chosen], target[chosen], walk.arrays(step)
-                )
-            )
+            given = put((walk.rows[chosen], target[chosen]), sharding)
+            arrays = walk.arrays(step)
+            with jax.transfer_guard("disallow"):
+                parts.append(predictor.predict(variables, *given, arrays))
             if walk.reach(step) == step + 1:
                 # Before the next block comes, or the device's queue would hold many.
                 jax.block_until_ready(parts[-1])

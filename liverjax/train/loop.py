@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Int, Num
 
@@ -216,7 +217,9 @@ class _Run:
         batch_size = self.programs.batch_size
         opt_state = with_learning_rate(standing.state.opt_state, learning_rate)
         state = standing.state.replace(opt_state=opt_state)
-        standing = dataclasses.replace(standing, state=state)
+        # What the host has written into them goes to the device here and only here.
+        state, losses = put((state, standing.losses), self.programs.sharding)
+        standing = dataclasses.replace(standing, state=state, losses=losses)
         self.epoch_s, self.epoch_steps = 0.0, 0
         rows = table.columns[ROW]
         with self.source.walk(
@@ -242,15 +245,13 @@ class _Run:
         start = standing.position
         stop = min(walk.reach(start), start + self.piece_steps())
         began = time.perf_counter()
-        state, losses = self.programs.advance(
-            standing.state,
-            standing.losses,
-            columns,
-            walk.arrays(start),
-            np.asarray(start, np.int32),
-            np.asarray(stop, np.int32),
-        )
-        losses.block_until_ready()
+        bounds = put((np.int32(start), np.int32(stop)), self.programs.sharding)
+        arrays = walk.arrays(start)
+        with jax.transfer_guard("disallow"):
+            state, losses = self.programs.advance(
+                standing.state, standing.losses, columns, arrays, *bounds
+            )
+            losses.block_until_ready()
         seconds = time.perf_counter() - began
         self.step_s = seconds / (stop - start)
         self.epoch_s += seconds
@@ -272,7 +273,9 @@ class _Run:
         control = Control(scores=scores[: epoch + 1], losses=losses[: epoch + 1])
         better = best_epoch(control) == epoch
         best = self.programs.keep_best(
-            standing.best, standing.state.variables, np.asarray(better)
+            standing.best,
+            standing.state.variables,
+            put(np.asarray(better), self.programs.sharding),
         )
         rate = self.epoch_steps * self.programs.batch_size / max(self.epoch_s, 1e-9)
         line = {

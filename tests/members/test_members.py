@@ -11,7 +11,7 @@ import pytest
 from liverjax import members
 from liverjax.cohort import files, records, schema, splits
 from liverjax.errors import InputError
-from liverjax.members import Member
+from liverjax.members import Member, training
 from tests.members import small_run
 from tests.members.small_run import read, write_run
 from tests.train import toy
@@ -174,7 +174,7 @@ def test_an_exception_stops_the_others_and_is_raised_then(tmp_path, monkeypatch)
         seen.append((member.fold, original(run, member, **options)))
         return seen[-1][1]
 
-    monkeypatch.setattr(members, "train_member", train_member)
+    monkeypatch.setattr(training, "train_member", train_member)
     with pytest.raises(RuntimeError, match="planted"):
         small_run.train(folder)
     assert seen == [(0, "stopped")]

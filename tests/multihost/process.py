@@ -16,9 +16,9 @@ import jax
 import numpy as np
 
 from liverjax import members, runtime, together
+from liverjax.config import read_study
 from liverjax.data import stream
 from liverjax.errors import run_command
-from liverjax.members.run_folder import read_study
 from liverjax.members.spanning import lost_process_is_told
 from tests.members import small_run
 from tests.train import toy

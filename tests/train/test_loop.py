@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 
@@ -187,3 +188,27 @@ def test_nothing_is_written_into_a_folder_that_is_another_s_by_now(built, tmp_pa
         Career(epochs=2).run(tmp_path, built, before_writing=check)
     assert len(lines(tmp_path)) == 1
     assert checkpoint.restore(tmp_path / CHECKPOINT) is None
+
+
+def test_a_host_array_inside_the_compiled_loop_is_an_error(built, tmp_path):
+    """What the loop needs is put on the device before; here one bound is not."""
+
+    def advance(state, losses, columns, arrays, start, stop):
+        del stop
+        return built.advance(state, losses, columns, arrays, start, np.int32(1))
+
+    careless = dataclasses.replace(built, advance=advance)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="Disallowed host-to-device"):
+        Career().run(tmp_path, careless)
+
+
+def test_a_host_array_inside_compiled_evaluation_is_an_error(built, tmp_path):
+    def predict(variables, rows, target, arrays):
+        del target
+        empty = np.zeros(len(rows), np.float32)
+        return built.predictor.predict(variables, rows, empty, arrays)
+
+    predictor = dataclasses.replace(built.predictor, predict=predict)
+    careless = dataclasses.replace(built, predictor=predictor)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="Disallowed host-to-device"):
+        Career().run(tmp_path, careless)
