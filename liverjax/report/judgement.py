@@ -102,6 +102,7 @@ def judge(
         "seed": seed,
         "visits": visits,
         "slices": slices,
+        "subgroup_columns": subgroups and list(subgroups),
         "cutoff": cutoff,
         "input": _input(predictions, examinations),
         "notes": judgement_notes(
