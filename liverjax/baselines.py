@@ -122,7 +122,9 @@ def write_columns(
         needed = columns.needed_columns(name)
         if not set(needed) <= set(rows[0]):
             continue
-        circular = columns.circular_columns(name, label_items=task.label_items)
+        circular = columns.circular_columns(
+            columns.needed_columns(name), label_items=task.label_items
+        )
         if circular:
             _log.info(
                 "no baseline %s: %s is made of %s, which would predict itself",

@@ -180,8 +180,11 @@ def _bring_all(
         dialect=dialect,
         slices=slices,
     )
+    items = tasks.make(task.name).label_items if task.name in tasks.TASKS else ()
     baselines = {
-        BASELINE + column.removeprefix("-"): baseline_rows(read, column=column)
+        BASELINE + column.removeprefix("-"): baseline_rows(
+            read, column=column, label_items=items
+        )
         for column in given.baselines
     }
     _check_models([*(p.stem for p in given.compare), *baselines], folder=folder)

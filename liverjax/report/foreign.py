@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -21,25 +21,13 @@ from liverjax.errors import InputError
 from liverjax.report.score_scale import RANK, SCALE
 from liverjax.report.tables import Predictions
 from liverjax.report.words import counted
-from liverjax.tabular import scores
+from liverjax.tabular.baselines import circular_columns
+from liverjax.tabular.scores import SCORES
 from liverjax.tabular.units import ImplausibleValueError
 from liverjax.tasks.question import Question
 
 BASELINE = "baseline_"
 _FIBROSIS = ("F0", "F1", "F2", "F3", "F4")
-# Scores that a table with these columns allows.
-SCORES: Mapping[str, tuple[Callable[..., np.ndarray], tuple[str, ...]]] = {
-    "fib4": (
-        scores.fib4,
-        ("age_years", "ast_u_per_l", "alt_u_per_l", "platelets_10e9_per_l"),
-    ),
-    "apri": (scores.apri, ("ast_u_per_l", "platelets_10e9_per_l")),
-    "albi": (scores.albi, ("bilirubin_umol_per_l", "albumin_g_per_l")),
-}
-# A column that a score takes where the table has it, and what holds where it has not.
-OPTIONAL: Mapping[str, tuple[str, str]] = {
-    "apri": ("ast_uln_u_per_l", "40 U/l assumed as the laboratory's upper limit of AST")
-}
 
 
 def question_of_table(
@@ -104,7 +92,9 @@ def question_of_folder(folder: pathlib.Path, *, name: str | None) -> Question:
     return tasks.make_question(name)
 
 
-def baseline_rows(predictions: Predictions, *, column: str) -> list[dict[str, object]]:
+def baseline_rows(
+    predictions: Predictions, *, column: str, label_items: Collection[str] = ()
+) -> list[dict[str, object]]:
     """Returns a column as the answers of another model, for `write_predictions`.
 
     The rows say that their scores only rank: a column may happen to lie where
@@ -114,23 +104,31 @@ def baseline_rows(predictions: Predictions, *, column: str) -> list[dict[str, ob
     Args:
         predictions: The table.
         column: Name of a column of numbers, with a minus sign before it where lower
-            values are sicker; or one of `SCORES`, computed from its columns.
+            values are sicker; or one of `liverjax.tabular.scores.SCORES`, computed from
+            its columns.
+        label_items: Columns that the truth is made of.
 
     Raises:
-        InputError: If a column is missing, holds anything but numbers, or is in
-            another unit than its name says.
+        InputError: If a column is missing, is part of the truth, holds anything but
+            numbers, or is in another unit than its name says.
     """
     name, sign = column.removeprefix("-"), -1.0 if column.startswith("-") else 1.0
     if name in predictions.extra:
-        values = _column(predictions, name)
+        values, read = _column(predictions, name), (name,)
     elif name in SCORES:
-        values = _score(predictions, name)
+        values, read = _score(predictions, name), SCORES[name].columns
     else:
         known = ", ".join(predictions.extra) or "no further column"
         near = near_names(name, (*predictions.extra, *SCORES))
         raise InputError(
             f"--baselines {column}: {predictions.file} has no column {name!r}{near}; "
             f"it has {known}; scores that are computed: {', '.join(SCORES)}"
+        )
+    circular = circular_columns(read, label_items=label_items)
+    if circular:
+        raise InputError(
+            f"--baselines {column}: the truth itself is made of {', '.join(circular)}, "
+            "so that it would predict itself"
         )
     if not np.isfinite(values).any():
         raise InputError(
@@ -176,17 +174,17 @@ def _column(predictions: Predictions, name: str) -> np.ndarray:
 
 def _score(predictions: Predictions, name: str) -> np.ndarray:
     """A clinical score from the columns it needs."""
-    compute, needed = SCORES[name]
-    lacking = [column for column in needed if column not in predictions.extra]
+    score = SCORES[name]
+    lacking = [column for column in score.columns if column not in predictions.extra]
     if lacking:
         raise InputError(
-            f"--baselines {name}: needs the columns {', '.join(needed)}; "
+            f"--baselines {name}: needs the columns {', '.join(score.columns)}; "
             f"{predictions.file} lacks {', '.join(lacking)}"
         )
-    further = [c for c in OPTIONAL.get(name, ())[:1] if c in predictions.extra]
-    columns = {column: _column(predictions, column) for column in (*needed, *further)}
+    used = [*score.columns, *(c for c in score.optional if c in predictions.extra)]
+    columns = {column: _column(predictions, column) for column in used}
     try:
-        return np.asarray(compute(**columns), float)
+        return np.asarray(score.compute(**columns), float)
     except ImplausibleValueError as error:
         raise InputError(f"--baselines {name}: {error}") from None
 

@@ -78,9 +78,7 @@ def judge(
     top = _top_level(judged_sets, headline=headline, file=predictions.file)
     pairs = pair_sets(predictions, sets=judged_sets, compare=compare)
     ready = {n: judged_rows(r, task=task, seed=seed) for n, r in judged_sets.items()}
-    blocks: dict[str, Any] = {name: block(rows) for name, rows in ready.items()}
-    _add_ceiling(blocks[top], ceiling)
-    add_recalibrated(blocks, ready)
+    blocks = _blocks(ready, top=top, ceiling=ceiling)
     sets = _sets(
         judged_sets,
         blocks=blocks,
@@ -113,6 +111,16 @@ def judge(
         write_json(out_dir / "metrics.json", metrics)
         write_metric_tables(out_dir, ready, blocks=blocks)
     return metrics
+
+
+def _blocks(
+    ready: Mapping[str, Judged], *, top: str, ceiling: Mapping[str, Any] | None
+) -> dict[str, Block]:
+    """Each set's figures, with what only some sets have."""
+    blocks = {name: block(rows) for name, rows in ready.items()}
+    _add_ceiling(blocks[top], ceiling)
+    add_recalibrated(blocks, ready)
+    return blocks
 
 
 def join(

@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from liverjax.report import markup
-from liverjax.report.foreign import BASELINE, OPTIONAL, SCORES
+from liverjax.report.foreign import BASELINE
 from liverjax.report.headlines import DIFFERENCE_LABELS, FORESTS
 from liverjax.tabular.baselines import BASELINES
+from liverjax.tabular.scores import SCORES
 
 _FITTED = {name.replace(" ", "_"): columns for name, columns in BASELINES.items()}
 
@@ -34,12 +35,12 @@ def describe_baselines(names: Sequence[str], *, columns: Collection[str]) -> str
                 "network's own training folds and judged on subjects it never saw"
             )
         elif short in SCORES and short not in columns:
-            taken, assumed = list(SCORES[short][1]), ""
-            column, otherwise = OPTIONAL.get(short, ("", ""))
-            if column in columns:
-                taken.append(column)
-            elif column:
-                assumed = f"; {otherwise}, as there is no column {column}"
+            taken, assumed = list(SCORES[short].columns), ""
+            for column, otherwise in SCORES[short].optional.items():
+                if column in columns:
+                    taken.append(column)
+                else:
+                    assumed += f"; {otherwise}, as there is no column {column}"
             words = f"the score computed from {', '.join(taken)}, not fitted{assumed}"
         else:
             words = "this column, with the sign that the call gave it, not fitted"

@@ -48,18 +48,17 @@ def used_columns(name: str) -> tuple[str, ...]:
     return (*needed_columns(name), *optional)
 
 
-def circular_columns(name: str, *, label_items: Collection[str]) -> list[str]:
-    """Returns what a baseline shares with its label, but for what images show.
+def circular_columns(
+    columns: Collection[str], *, label_items: Collection[str]
+) -> list[str]:
+    """Returns what a model's columns share with its label, but for what images show.
 
     Args:
-        name: Of `BASELINES`.
+        columns: That the model reads.
         label_items: Columns that a task's label is made of.
     """
-    return [
-        column
-        for column in needed_columns(name)
-        if column in label_items and column not in SEEN_IN_IMAGES
-    ]
+    shared = [column for column in columns if column in label_items]
+    return [column for column in shared if column not in SEEN_IN_IMAGES]
 
 
 def read_columns(

@@ -218,12 +218,12 @@ class TableScore:
     Attributes:
         compute: Of the columns, by their names.
         columns: What it needs.
-        optional: What it uses where the table has it.
+        optional: What it uses where the table has it, and what it takes where not.
     """
 
     compute: Callable[..., np.ndarray]
     columns: tuple[str, ...]
-    optional: tuple[str, ...] = ()
+    optional: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 SCORES: Mapping[str, TableScore] = {
@@ -231,7 +231,9 @@ SCORES: Mapping[str, TableScore] = {
         fib4, ("age_years", "ast_u_per_l", "alt_u_per_l", "platelets_10e9_per_l")
     ),
     "apri": TableScore(
-        apri, ("ast_u_per_l", "platelets_10e9_per_l"), ("ast_uln_u_per_l",)
+        apri,
+        ("ast_u_per_l", "platelets_10e9_per_l"),
+        {"ast_uln_u_per_l": "40 U/l assumed as the laboratory's upper limit of AST"},
     ),
     "albi": TableScore(albi, ("bilirubin_umol_per_l", "albumin_g_per_l")),
 }

@@ -440,3 +440,11 @@ def test_platelets_in_another_unit_are_refused_with_the_reason(tmp_path):
 def test_two_rows_of_numbers_have_a_page(tmp_path):
     judge_words(tmp_path, BINARY + "a,1,1.2\nb,4,3.1\n", "--task", "number")
     assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_a_baseline_of_what_the_truth_is_made_of_is_refused(tmp_path):
+    text = "subject,target,score,bilirubin_umol_per_l,albumin_g_per_l\n"
+    text += "".join(f"p{i},{5 + i},{5 + i},{20 + i},{40 - i}\n" for i in range(9))
+    with pytest.raises(InputError, match="made of bilirubin_umol_per_l, albumin_g"):
+        judge_words(tmp_path, text, "--task", "child_pugh", "--baselines", "albi")
+    judge_words(tmp_path, text, "--task", "number", "--baselines", "albi")
