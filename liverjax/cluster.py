@@ -93,7 +93,9 @@ def loss_is_told(client: Client) -> Iterator[None]:
     try:
         yield
     except (concurrent.futures.CancelledError, ConnectionError) as error:
-        first = next(iter(str(error).splitlines()), "")
+        # The client tries to reach it until this process ends, and tells of that end.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+        first = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(
             f"the cluster's scheduler at {address} is lost, or it dropped the work "
             f"({first}); its own log says why. Start a cluster and give the same "
