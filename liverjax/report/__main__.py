@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         task=task,
         visits=given.visits or before.get("visits"),
         slices=given.slices or before.get("slices"),
-        subgroups=given.subgroups or list(before.get("subgroups") or {}) or None,
+        subgroups=given.subgroups or before.get("subgroup_columns"),
         given_as=given_as,
         headline=given.set or before.get("headline"),
     )

@@ -113,7 +113,7 @@ def _in_train_too(predictions: Predictions) -> list[str]:
 
 def _without_contrast(rows: Judged, *, name: str) -> list[str]:
     n = counted(len(rows.target), "row")
-    if rows.kind == SURVIVAL and not rows.event.any():  # type: ignore[union-attr]
+    if rows.event is not None and rows.kind == SURVIVAL and not rows.event.any():
         return [f"No event in {name} ({n}, all censored): nothing can be ranked there."]
     if len(np.unique(rows.target)) == 1:
         return [f"Every truth in {name} is the same: nothing can be ranked."]

@@ -80,6 +80,21 @@ def test_the_named_set_stands_first_and_stays_there(judged, capsys, monkeypatch)
     ]
 
 
+def test_another_set_may_stand_first_later(judged, tmp_path, monkeypatch):
+    """Columns that nobody named are those of each set: one site is no mistake."""
+    columns = two_sets() | {"site": []}
+    for i, name in enumerate(columns["set"]):
+        columns["site"].append("C" if name == "external" else "AB"[i % 2])
+    path = foreign_tables.write(tmp_path / "mine.csv", columns)
+    monkeypatch.setattr(command, "write_report", lambda folder, task: folder)
+    out = tmp_path / "out"
+    main(["--predictions", str(path), "--task", "binary", "--out", str(out)])
+    assert set(read_json(out / "metrics.json")["subgroups"]) == {"sex", "site"}
+    main(["--run", str(out), "--set", "external"])
+    assert set(read_json(out / "metrics.json")["subgroups"]) == {"sex"}
+    assert read_json(judged[2] / "metrics.json")["subgroup_columns"] == ["sex"]
+
+
 def test_an_unknown_set_is_answered_with_those_there_are(tmp_path):
     with pytest.raises(InputError) as error:
         report.judge(write(tmp_path, two_sets()), task=Binary(), headline="extern")
