@@ -64,8 +64,7 @@ def judge(
         slices: That for slices, for the record.
         subgroups: Columns whose levels are compared (`judge_subgroups`).
         readings: What readers said of the same examinations (`judge_readings`).
-        headline: The set of the top level; None takes the out-of-fold rows of ``train``
-            if there are any, else the first set in the file.
+        headline: The top level's set; None is train with folds, or the file's first.
         seed: Of bootstraps and permutations.
 
     Raises:
