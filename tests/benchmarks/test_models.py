@@ -11,9 +11,10 @@ from liverjax.models import MODELS
 @pytest.mark.slow
 def test_a_network_that_trains_and_drops_passes_the_check():
     found = bench.check_size("lfs", (21, 27), width=2)
+    assert bench.failures({"lfs": {"21 x 27 px": found}}) == []
     assert found["gradients finite"]
     assert found["gradients not zero"]
-    assert found["drops by default"]
+    assert found["can drop"] == ["dropout"]
     assert found["drops something"]
     assert 0 < found["bfloat16 from float32"] < 0.05 * found["largest logit"]
 
@@ -43,6 +44,25 @@ def test_the_check_goes_on_where_it_stopped(tmp_path, monkeypatch):
     assert first == [("lfs", (224, 224))]
     assert asked == [("lfs", (161, 193)), ("lfs", "demo")]
     assert len(json.loads(path.read_text())["lfs"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("part", "result"),
+    [
+        ("demo", {"status": 1, "epochs": 2}),
+        ("demo", {"status": 0, "epochs": 0}),
+        ("21 x 27 px", {"gradients finite": False}),
+        ("21 x 27 px", {"gradients not zero": False}),
+        ("21 x 27 px", {"drops something": False}),
+        ("21 x 27 px", {"can drop": []}),
+    ],
+)
+def test_a_check_names_what_fails(part, result):
+    fine = {"gradients finite": True, "gradients not zero": True}
+    fine |= {"can drop": ["dropout"], "drops something": True}
+    assert bench.failures({"lfs": {"161 x 193 px": fine}}) == []
+    (line,) = bench.failures({"lfs": {part: fine | result}})
+    assert line.startswith(f"lfs, {part}: ")
 
 
 @pytest.mark.slow
