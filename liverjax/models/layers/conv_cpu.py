@@ -235,12 +235,7 @@ def _grouped_input_gradient(
 def _grouped_kernel_gradient(x: Array, g: Array, shape: Shape, window: Window) -> Array:
     groups = window.groups
     if _is_depthwise(shape):
-        g = g.reshape(*g.shape[:3], groups, -1)
-        parts = [
-            (jnp.broadcast_to(seen[..., None], g.shape) * g).sum((0, 1, 2))
-            for seen in shifted(x, taps=shape, window=window)
-        ]
-        return jnp.stack(parts).reshape(shape)
+        return _depthwise_kernel_gradient(x, g, shape, window)
     alone = window._replace(groups=1)
     shape = (*shape[:3], shape[3] // groups)
     parts = zip(
@@ -249,3 +244,30 @@ def _grouped_kernel_gradient(x: Array, g: Array, shape: Shape, window: Window) -
     return jnp.concatenate(
         [kernel_gradient(a, b, shape=shape, window=alone) for a, b in parts], axis=-1
     )
+
+
+def _depthwise_kernel_gradient(
+    x: Array, g: Array, shape: Shape, window: Window
+) -> Array:
+    """A loop over the rows of ``g``, which adds products up and sums them at its end.
+
+    A sum over whole images for each tap makes XLA write every product out.
+    """
+    g = g.reshape(*g.shape[:3], window.groups, -1)
+    h, w = g.shape[1:3]
+    x = fitted(x, size=(h, w), taps=shape, window=window)
+    reach = extent(shape, window=window, axis=0)
+    row = Window((1, window.strides[1]), ((0, 0), (0, 0)), window.dilation)
+
+    def add(i: Array, totals: list[Array]) -> list[Array]:
+        strip = lax.dynamic_slice_in_dim(x, i * window.strides[0], reach, axis=1)
+        out = lax.dynamic_index_in_dim(g, i, axis=1, keepdims=False)
+        seen_by = shifted(strip, taps=shape, window=row)
+        return [
+            total + jnp.broadcast_to(seen[:, 0, ..., None], out.shape) * out
+            for total, seen in zip(totals, seen_by, strict=True)
+        ]
+
+    none = jnp.zeros((g.shape[0], *g.shape[2:]), g.dtype)
+    totals = lax.fori_loop(0, h, add, [none] * (shape[0] * shape[1]))
+    return jnp.stack([total.sum((0, 1)) for total in totals]).reshape(shape)
