@@ -18,7 +18,7 @@ from collections.abc import Callable
 import numpy as np
 import scipy.stats
 
-from benchmarks import bootstraps, results
+from benchmarks import bootstraps, exchanges, results
 from benchmarks.simulated import (
     AUC,
     LOG_HAZARD,
@@ -557,6 +557,7 @@ TESTS: dict[str, Test] = {
     "Hosmer-Lemeshow, external": hosmer,
     "Spiegelhalter": spiegelhalter,
     "sign flips over subjects with two visits": sign_flip,
+    **exchanges.TESTS,
 }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import scipy.stats
 
 from liverjax.report.judged import CLUSTERED, Block, Judged
 from liverjax.report.measure_block import resampled_c
@@ -19,10 +20,21 @@ from liverjax.stats import (
     predictive_values,
     rank_correlation,
     roc_tests,
+    survival,
 )
 from liverjax.stats.estimate import Estimate
-from liverjax.stats.resampling import percentile_interval, weighted_mean
+from liverjax.stats.resampling import (
+    EXCHANGES,
+    PERMUTATIONS,
+    exchange_test,
+    percentile_interval,
+    sign_flip_test,
+    weighted_mean,
+)
 from liverjax.tasks import kinds
+
+# Rows beyond which ranks are exchanged a quarter as often: the cost is their square.
+_MANY_ROWS = 3_000
 
 
 def differences(ours: Judged, theirs: Judged) -> Block:
@@ -162,32 +174,31 @@ def _tau(ours: Judged, theirs: Judged) -> Block:
         rank_correlation.kendall_tau(m.score, y=m.target).estimate
         for m in (ours, theirs)
     )
-    return {"kendall_tau_difference": _bootstrapped(first - second, draws, ours)}
-
-
-def _errors(ours: Judged, theirs: Judged) -> Block:
-    if ours.ideal is None or theirs.ideal is None:
-        return {}
-    errors = [np.abs(m.score - m.ideal) for m in (ours, theirs)]
-    draws = [weighted_mean(e, weight=ours.weight) for e in errors]
-    gain = float((errors[0] - errors[1]).mean())
-    return {"mean_absolute_error_difference": _bootstrapped(gain, draws, ours)}
-
-
-def _brier(ours: Judged, theirs: Judged) -> Block:
-    pair = [m.probability for m in (ours, theirs)]
-    if pair[0] is None or pair[1] is None:
-        return {}
-    errors = [(p - ours.positive) ** 2 for p in pair]
-    draws = [weighted_mean(e, weight=ours.weight) for e in errors]
-    gain = float((errors[0] - errors[1]).mean())
-    return {"brier_difference": _bootstrapped(gain, draws, ours)}
+    ranks, target = _ranks(ours, theirs), np.tile(ours.target, 2)
+    p = exchange_test(
+        np.random.default_rng(ours.seed),
+        lambda weight: rank_correlation.resampled_tau(ranks, y=target, weight=weight),
+        subject=ours.subject,
+        permutations=_exchanges(ours),
+    )
+    return {"kendall_tau_difference": _ranked(first - second, draws, ours, p=p)}
 
 
 def _concordance(ours: Judged, theirs: Judged) -> Block:
     draws = [resampled_c(m) for m in (ours, theirs)]
     first, second = (_c(m) for m in (ours, theirs))
-    return {"harrell_c_difference": _bootstrapped(first - second, draws, ours)}
+    assert ours.event is not None
+    ranks, time = _ranks(ours, theirs), np.tile(ours.target, 2)
+    event = np.tile(ours.event.astype(bool), 2)
+    p = exchange_test(
+        np.random.default_rng(ours.seed),
+        lambda weight: survival.resampled_harrell_c(
+            ranks, time=time, event=event, weight=weight
+        ),
+        subject=ours.subject,
+        permutations=_exchanges(ours),
+    )
+    return {"harrell_c_difference": _ranked(first - second, draws, ours, p=p)}
 
 
 def _c(rows: Judged) -> float:
@@ -195,13 +206,56 @@ def _c(rows: Judged) -> float:
     return float(resampled_c(dataclasses.replace(rows, weight=whole))[0])
 
 
-def _bootstrapped(gain: float, draws: list[np.ndarray], rows: Judged) -> Estimate:
+def _ranks(ours: Judged, theirs: Judged) -> np.ndarray:
+    """Each model's own ranks, one after the other: scores may differ in their scale."""
+    return np.concatenate([scipy.stats.rankdata(m.score) for m in (ours, theirs)])
+
+
+def _ranked(
+    gain: float, draws: list[np.ndarray], rows: Judged, *, p: float
+) -> Estimate:
+    words = f"{_exchanges(rows):,} exchanges of the models' ranks within subjects"
+    return _bootstrapped(gain, draws, rows, p=p, words=words)
+
+
+def _exchanges(rows: Judged) -> int:
+    many = len(rows.target) > _MANY_ROWS
+    return EXCHANGES // 4 if many else EXCHANGES
+
+
+def _errors(ours: Judged, theirs: Judged) -> Block:
+    if ours.ideal is None or theirs.ideal is None:
+        return {}
+    errors = [np.abs(m.score - m.ideal) for m in (ours, theirs)]
+    return {"mean_absolute_error_difference": _losses(errors, rows=ours)}
+
+
+def _brier(ours: Judged, theirs: Judged) -> Block:
+    pair = [m.probability for m in (ours, theirs)]
+    if pair[0] is None or pair[1] is None:
+        return {}
+    errors = [(p - ours.positive) ** 2 for p in pair]
+    return {"brier_difference": _losses(errors, rows=ours)}
+
+
+def _losses(losses: list[np.ndarray], *, rows: Judged) -> Estimate:
+    """The difference of mean losses; exchanging a subject's changes its sign."""
+    draws = [weighted_mean(loss, weight=rows.weight) for loss in losses]
+    gain = losses[0] - losses[1]
+    p = sign_flip_test(np.random.default_rng(rows.seed), gain, subject=rows.subject)
+    words = f"{PERMUTATIONS:,} exchanges of the models' losses within subjects"
+    return _bootstrapped(float(gain.mean()), draws, rows, p=p, words=words)
+
+
+def _bootstrapped(
+    gain: float, draws: list[np.ndarray], rows: Judged, *, p: float, words: str
+) -> Estimate:
     low, high = percentile_interval(draws[0] - draws[1])
     words = (
-        f"difference on the same rows, {len(draws[0]):,} paired bootstraps; an "
-        "interval alone, without a test"
+        f"difference on the same rows, interval from {len(draws[0]):,} paired "
+        f"bootstraps; p from {words}"
     )
-    return Estimate(gain, low, high, method=words, n=len(rows.target))
+    return Estimate(gain, low, high, p, words, len(rows.target))
 
 
 _FAMILIES: Mapping[str, tuple[Callable[[Judged, Judged], Block], ...]] = {

@@ -121,21 +121,30 @@ _AGAINST_COMMONEST = (
     "which takes class sizes as fixed, and against the answer “the commonest class” by "
     "McNemar's test (mid-p), which does not."
 )
-# By which tests two models are compared, and what has an interval alone.
+# By which tests two models are compared.
 _TESTS = {
-    kinds.POINTS: ("McNemar's exact test of accuracy", "Kendall's tau"),
+    kinds.POINTS: (
+        "McNemar's exact test of accuracy and a permutation test of Kendall's tau, "
+        "which exchanges the models' ranks within patients"
+    ),
     kinds.BINARY: (
-        "DeLong's test, McNemar's exact test (sensitivity, specificity, accuracy) and "
-        "Kosinski's test (predictive values)",
-        "the Brier score",
+        "DeLong's test, McNemar's exact test (sensitivity, specificity, accuracy), "
+        "Kosinski's test (predictive values) and a permutation test of the Brier "
+        "score, which exchanges the models' losses within patients"
     ),
     kinds.STAGES: (
-        "DeLong's test of each cut, the test of paired Obuchowski indices and "
-        "McNemar's exact test of accuracy",
-        "Kendall's tau",
+        "DeLong's test of each cut, the test of paired Obuchowski indices, McNemar's "
+        "exact test of accuracy and a permutation test of Kendall's tau, which "
+        "exchanges the models' ranks within patients"
     ),
-    kinds.NUMBER: ("", "the mean absolute error and Kendall's tau"),
-    kinds.SURVIVAL: ("", "Harrell's C"),
+    kinds.NUMBER: (
+        "permutation tests of the mean absolute error and of Kendall's tau, which "
+        "exchange the models' errors, or ranks, within patients"
+    ),
+    kinds.SURVIVAL: (
+        "a permutation test of Harrell's C, which exchanges the models' ranks within "
+        "patients"
+    ),
 }
 _WORDS = {
     kinds.POINTS: {
@@ -207,16 +216,12 @@ def how_compared(metrics: Mapping[str, Any]) -> list[str]:
     sets = metrics["sets"].values()
     clustered = SEVERAL_ROWS in metrics["notes"]
     if any(block["models"] for block in sets):
-        tests, alone = _TESTS[metrics["kind"]]
-        words = "Models were compared on the same examinations"
-        if tests:
-            several = "; patients with several examinations counted as clusters"
-            found.append(
-                f"{words} by {tests}{several if clustered else ''}. Holm's method "
-                "corrected for the number of these tests, of all models and sets."
-            )
-            words = "Compared"
-        found.append(f"{words} by paired bootstrap intervals, without a test: {alone}.")
+        several = "; patients with several examinations counted as clusters"
+        found.append(
+            "Models were compared on the same examinations by "
+            f"{_TESTS[metrics['kind']]}{several if clustered else ''}. Holm's method "
+            "corrected for the number of these tests, of all models and sets."
+        )
     if metrics.get("readers"):
         found.append(
             f"{len(metrics['readers']['readers'])} readers were compared by the "

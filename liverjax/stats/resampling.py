@@ -7,6 +7,7 @@ take all resamples at once as a matrix, so 2,000 of them cost a few matrix produ
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import scipy.special
@@ -14,6 +15,8 @@ from jaxtyping import Float, Int, Shaped
 
 RESAMPLES = 2_000
 PERMUTATIONS = 9_999
+# Of statistics of pairs of rows: four times the cost of as many bootstraps.
+EXCHANGES = 1_999
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,18 +214,66 @@ def sign_flip_test(
 ) -> float:
     """Returns the two-sided p of a mean paired difference of 0.
 
-    All differences of a subject change their sign together.
+    All differences of a subject change their sign together: of two models' losses this
+    is what exchanging the models within the subject does (`exchange_test`).
 
     Args:
         rng: Source of the signs.
         difference: Of two measurements (losses, say) of each row.
         subject: Who each row belongs to.
         permutations: Number of them.
+
+    Reference:
+        Good, Permutation, Parametric, and Bootstrap Tests of Hypotheses, 3rd ed. 2005,
+        chapter 3.
     """
     who = np.unique(subject, return_inverse=True)[1]
     total = np.bincount(who, weights=difference)
     sign = 2.0 * rng.integers(2, size=(permutations, len(total))) - 1
     return permutation_p(np.abs(sign @ total), observed=abs(float(total.sum())))
+
+
+def exchange_test(
+    rng: np.random.Generator,
+    statistic: Callable[[np.ndarray], np.ndarray],
+    *,
+    subject: Shaped[np.ndarray, " n"],
+    permutations: int = EXCHANGES,
+) -> float:
+    """Returns the two-sided p of two models' equal statistics on the same rows.
+
+    Under the null hypothesis nobody could tell which model gave which of a row's two
+    scores: in each permutation a coin a subject exchanges them, in all its rows. The
+    test is exact where the pair of scores is exchangeable given the truth, so they must
+    be on one scale: losses, or of rankings the rank in each model's own scores. Where
+    the statistics alone are equal it is approximate (docs/coverage.md).
+
+    Args:
+        rng: Source of the coins.
+        statistic: Of weights ``(b, 2n)`` of the first model's n rows with the second's
+            n rows after them; returns ``(b,)``. A weight is 1 for the score that stands
+            in the row and 0 for the other.
+        subject: Who each row belongs to.
+        permutations: Number of them; one in which the statistic is undefined counts as
+            extreme.
+
+    Returns:
+        NaN where a model's own statistic is undefined.
+
+    Reference:
+        Good, Permutation, Parametric, and Bootstrap Tests of Hypotheses, 3rd ed. 2005,
+        chapter 3; Smucker et al., CIKM 2007, 623 (of two rankings).
+    """
+    who = np.unique(subject, return_inverse=True)[1]
+    coins = (permutations, who.max(initial=-1) + 1)
+    swapped = rng.integers(2, size=coins, dtype=np.int8)[:, who]
+    swapped = np.concatenate([np.zeros((1, len(who)), np.int8), swapped])
+    standing = np.concatenate([1 - swapped, swapped], axis=1)
+    gap = np.abs(statistic(standing) - statistic(1 - standing))
+    if np.isnan(gap[0]):
+        return np.nan
+    null = np.where(np.isnan(gap[1:]), np.inf, gap[1:])
+    return permutation_p(null, observed=float(gap[0]))
 
 
 def permutation_p(null: Float[np.ndarray, " b"], *, observed: float) -> float:

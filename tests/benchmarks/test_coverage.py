@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 import pytest
+import scipy.stats
 
-from benchmarks import bootstraps, coverage, simulated
+from benchmarks import bootstraps, coverage, exchanges, simulated
 from liverjax.stats import cox, roc
 
 
@@ -72,3 +73,10 @@ def test_a_large_cohort_is_near_the_truth_of_cox_and_icc():
     assert 0.55 < event.mean() < 0.8
     holds = [coverage.INTERVALS["ICC(2,1) of two raters, F"](rng, 28) for _ in range(8)]
     assert sum(holds) >= 4
+
+
+def test_unlike_scores_have_one_tau():
+    truth, one, two, _ = exchanges.unlike_scores(np.random.default_rng(0), 200_000)
+    first, second = (scipy.stats.kendalltau(s, truth).statistic for s in (one, two))
+    assert first == pytest.approx(second, abs=0.005)
+    assert first > 0.3

@@ -220,6 +220,8 @@ def test_compared_models_are_joined_on_examinations(tmp_path):
     difference = found["kendall_tau_difference"]
     assert difference["estimate"] == pytest.approx(2 * tau)
     assert 0 < difference["low"] < difference["high"]
+    assert difference["p"] < 0.005
+    assert difference["p"] < difference["p_holm"] <= 2 * difference["p"]
     assert found["accuracy_difference"]["n"] == 70
     assert found["kendall_tau_within_folds"]["n"] == 70
 
@@ -240,6 +242,7 @@ def test_a_model_that_ranks_alone_has_no_accuracy(tmp_path):
     assert "accuracy" not in found
     assert "mean_absolute_error" not in found
     assert found["kendall_tau_difference"]["estimate"] == 0
+    assert found["kendall_tau_difference"]["p"] == 1
 
 
 def test_unlike_truths_and_strange_subjects_are_refused(tmp_path):

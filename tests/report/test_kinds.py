@@ -109,7 +109,7 @@ def test_models_are_compared_by_paired_tests_with_holm(judged):
     p = np.sort([one for one, _ in tests])
     holm = np.maximum.accumulate(np.minimum(1, p * np.arange(len(p), 0, -1)))
     assert np.sort([two for _, two in tests]) == pytest.approx(holm, rel=1e-12)
-    assert len(tests) == 7  # six of the model; a baseline without classes has one
+    assert len(tests) == 8  # seven of the model; a baseline without classes has one
 
 
 def test_a_baseline_is_explained_and_named_first_where_it_does_as_well(judged):

@@ -88,13 +88,13 @@ def test_subgroups_of_clustered_rows_are_said_to_be_untested(tmp_path):
     assert "patients with several examinations counted as clusters. Holm's" in said
 
 
-def test_points_have_a_test_of_accuracy_and_an_interval_of_tau(tmp_path):
+def test_points_have_tests_of_accuracy_and_of_tau(tmp_path):
     columns = foreign_tables.binary(n=30)
     columns["target"] = [5 + i % 9 for i in range(30)]
     columns["score"] = [5 + (3 * i) % 10 for i in range(30)]
     said = compared(tmp_path, columns, task="child_pugh")
-    assert "by McNemar's exact test of accuracy. Holm's method corrected" in said
-    assert "bootstrap intervals, without a test: Kendall's tau." in said
+    assert "by McNemar's exact test of accuracy and a permutation test of" in said
+    assert "exchanges the models' ranks within patients. Holm's method" in said
 
 
 def test_what_a_run_does_not_know_is_left_to_the_authors(pages):

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
+import scipy.stats
 
+from liverjax.stats.rank_correlation import resampled_tau
 from liverjax.stats.resampling import (
     basic_interval,
     bca_interval,
+    exchange_test,
     index_weights,
     percentile_interval,
     permutation_p,
@@ -116,6 +121,90 @@ def test_signs_flip_by_subject():
     assert p == pytest.approx(2 / 16, abs=0.01)
     rows = sign_flip_test(rng, np.ones(12), subject=np.arange(12), permutations=20_000)
     assert rows < 0.002
+
+
+def exchanged_tau(rng, one, two, *, target, subject, permutations=1_999):
+    """The p of two models' equal taus, as a report asks for it."""
+    ranks = np.concatenate([scipy.stats.rankdata(one), scipy.stats.rankdata(two)])
+    return exchange_test(
+        rng,
+        lambda weight: resampled_tau(ranks, y=np.tile(target, 2), weight=weight),
+        subject=subject,
+        permutations=permutations,
+    )
+
+
+def test_exchanges_of_ranks_are_those_of_all_coins():
+    """Four subjects of two rows: all 16 exchanges by hand, taus by SciPy."""
+    rng = np.random.default_rng(1)
+    subject = np.repeat(np.arange(4), 2)
+    target = np.arange(8) // 3
+    one, two = target + 0.4 * rng.normal(size=8), 100 * rng.normal(size=8)
+    ranks = scipy.stats.rankdata(one), scipy.stats.rankdata(two)
+    gaps = []
+    for coins in itertools.product([False, True], repeat=4):
+        swap = np.array(coins)[subject]
+        pair = np.where(swap, ranks[::-1], ranks)
+        taus = [scipy.stats.kendalltau(score, target).statistic for score in pair]
+        gaps.append(abs(taus[0] - taus[1]))
+    expected = np.mean(np.array(gaps) >= gaps[0] - 1e-12)
+    assert 0.1 < expected < 0.5
+    p = exchanged_tau(
+        rng, one, two, target=target, subject=subject, permutations=20_000
+    )
+    assert p == pytest.approx(expected, abs=0.01)
+
+
+def test_exchanges_of_losses_are_changes_of_sign():
+    rng = np.random.default_rng(2)
+    subject = np.repeat(np.arange(9), 2)
+    losses = rng.normal(size=(2, 18)) + np.array([[0.4], [0.0]])
+    p = exchange_test(
+        rng,
+        lambda weight: weighted_mean(losses.ravel(), weight=weight),
+        subject=subject,
+        permutations=20_000,
+    )
+    signs = sign_flip_test(
+        rng, losses[0] - losses[1], subject=subject, permutations=20_000
+    )
+    assert p == pytest.approx(signs, abs=0.015)
+
+
+def test_one_model_twice_has_a_p_of_1_and_a_constant_one_has_none():
+    rng = np.random.default_rng(3)
+    score, target = rng.normal(size=(2, 12))
+    same = {"target": target, "subject": np.arange(12), "permutations": 99}
+    assert exchanged_tau(rng, score, 10 * score, **same) == 1
+    assert np.isnan(exchanged_tau(rng, score, np.ones(12), **same))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("visits", [1, 2])
+def test_exchanges_reject_one_true_null_in_twenty_and_find_a_gain(visits):
+    """Scores that know the truth equally well, then one that knows it better."""
+    rng = np.random.default_rng(4)
+    subjects, cohorts = 40, 250
+    rejected = np.zeros(2)
+    for _ in range(cohorts):
+        subject = np.repeat(np.arange(subjects), visits)
+        truth, shared = rng.normal(size=(2, subjects))[:, subject]
+        own = rng.normal(size=(2, subjects))[:, subject]
+        own = 0.5 * own + 0.3 * rng.normal(size=(2, len(subject)))
+        one, two = 0.6 * truth + 0.5 * shared + own
+        for place, gain in enumerate((0.0, 0.4)):
+            p = exchanged_tau(
+                rng,
+                one + gain * truth,
+                two,
+                target=truth,
+                subject=subject,
+                permutations=199,
+            )
+            rejected[place] += p <= 0.05
+    size, power = rejected / cohorts
+    assert 0.009 < size < 0.091  # 5 %, less and plus three standard errors
+    assert power > 0.35
 
 
 def test_sites_can_be_resampled_whole():
