@@ -113,8 +113,8 @@ def costs(
     *,
     study: StudyConfig,
     cores: int,
-) -> tuple[list[str], list[str]]:
-    """Returns the estimate, and warnings of the folds that will be made.
+) -> tuple[list[str], census.FoldFindings]:
+    """Returns the estimate, and what the folds that will be made will meet.
 
     Args:
         manifest: Read.
@@ -160,8 +160,8 @@ def costs(
         records[row.subject] = records.get(row.subject, 0) + expected
     lines.append(_training_line(sum(records.values()), study=study, cores=cores))
     if study.split.file or not class_of:
-        return lines, []
-    warnings = census.fold_warnings(
+        return lines, census.FoldFindings()
+    return lines, census.foretell_folds(
         class_of,
         records_of=records,
         classes=study.task.classes,
@@ -171,7 +171,6 @@ def costs(
         stratify=study.split.stratify,
         batch_size=study.train.batch_size,
     )
-    return lines, warnings
 
 
 def _training_line(records: int, *, study: StudyConfig, cores: int) -> str:

@@ -101,10 +101,11 @@ def chaos(shared, tmp_path_factory) -> pathlib.Path:
 
 def test_a_scan_and_its_imitated_phases_are_checked_and_prepared(chaos, tmp_path):
     study = ("--config=configs/cp_ct.py", f"--manifest={chaos}")
-    said = succeed("data_prep.check", *study, "--deep")
-    assert "liver 1417 ml" in said
-    assert "(liver-touches-border)" in said
-    assert said.endswith("no errors; but see what training will stop at\n")
+    ended = run("data_prep.check", *study, "--deep")
+    assert "liver 1417 ml" in ended.stdout
+    assert "(liver-touches-border)" in ended.stdout
+    assert ended.returncode == 1
+    assert "1 problem\n  - training will stop: 1 subjects cannot be" in ended.stderr
     succeed("data_prep.build", *study, f"--out={tmp_path}")
     (row,) = rows(tmp_path / "qc" / "status.csv")
     assert (row["status"], row["codes"]) == ("warning", "liver-touches-border")

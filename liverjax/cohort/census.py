@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 from liverjax.cohort.examination import Examination, Manifest
 from liverjax.cohort.schema import TRAIN
 from liverjax.cohort.splits import make_folds
 from liverjax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class FoldFindings:
+    """What the folds of a study will meet.
+
+    Attributes:
+        stops: What training will stop at, and how to mend it.
+        warnings: What it will not stop at.
+    """
+
+    stops: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def count_by(
@@ -67,7 +81,7 @@ def flow(manifest: Manifest) -> list[str]:
     return lines
 
 
-def fold_warnings(
+def foretell_folds(
     class_of: Mapping[str, int],
     *,
     records_of: Mapping[str, int],
@@ -77,7 +91,7 @@ def fold_warnings(
     seed: int,
     stratify: bool,
     batch_size: int,
-) -> list[str]:
+) -> FoldFindings:
     """Returns what the folds of the set ``train`` will lack, found by making them.
 
     Args:
@@ -96,7 +110,7 @@ def fold_warnings(
             strata, folds=folds, select_fraction=select_fraction, seed=seed
         )
     except InputError as error:
-        return [f"training will stop: {error}"]
+        return FoldFindings((f"training will stop: {error}",))
     warnings = []
     for group in ("train", "select", "held_out"):
         lacking = collections.Counter(
@@ -110,9 +124,10 @@ def fold_warnings(
             for name, count in lacking.items()
         ]
     fewest = min(sum(records_of.get(s, 0) for s in fold.train) for fold in made)
+    stops = []
     if fewest < batch_size:
-        warnings.append(
+        stops.append(
             f"training will stop: a fold has about {fewest} records to train on, "
-            f"fewer than train.batch_size={batch_size}"
+            f"fewer than train.batch_size={batch_size}; lower it or add subjects"
         )
-    return warnings
+    return FoldFindings(tuple(stops), tuple(warnings))

@@ -63,31 +63,33 @@ def test_the_flow_adds_up():
 def test_enough_subjects_of_each_class_give_no_warning():
     class_of = {f"p{n}": n % 3 for n in range(60)}
     assert (
-        census.fold_warnings(class_of, records_of=dict.fromkeys(class_of, 10), **FOLDS)
-        == []
+        census.foretell_folds(class_of, records_of=dict.fromkeys(class_of, 10), **FOLDS)
+        == census.FoldFindings()
     )
 
 
 def test_fewer_subjects_than_folds_are_foretold():
-    (warning,) = census.fold_warnings({"p": 0}, records_of={"p": 10}, **FOLDS)
-    assert warning.startswith("training will stop: 1 subjects cannot be divided")
+    found = census.foretell_folds({"p": 0}, records_of={"p": 10}, **FOLDS)
+    (stop,) = found.stops
+    assert stop.startswith("training will stop: 1 subjects cannot be divided")
 
 
 def test_a_rare_class_is_foretold_to_be_absent():
     class_of = {f"p{n}": 0 if n else 1 for n in range(20)}
-    warnings = census.fold_warnings(
+    found = census.foretell_folds(
         class_of, records_of=dict.fromkeys(class_of, 10), **FOLDS
     )
-    assert "class B is absent from held_out in 4 of 5 folds" in warnings
-    assert "class C is absent from train in 5 of 5 folds" in warnings
+    assert "class B is absent from held_out in 4 of 5 folds" in found.warnings
+    assert "class C is absent from train in 5 of 5 folds" in found.warnings
+    assert found.stops == ()
 
 
 def test_too_few_records_for_a_batch_are_foretold():
     class_of = {f"p{n}": n % 3 for n in range(15)}
-    warnings = census.fold_warnings(
+    (stop,) = census.foretell_folds(
         class_of, records_of=dict.fromkeys(class_of, 1), **(FOLDS | {"batch_size": 32})
-    )
-    assert any("fewer than train.batch_size=32" in text for text in warnings)
+    ).stops
+    assert "fewer than train.batch_size=32; lower it or add subjects" in stop
 
 
 def test_the_papers_cohort_has_its_number_of_records():

@@ -20,7 +20,8 @@ HEADER = "subject,site,venous,mask_venous,child_pugh"
 def study(**prepare) -> StudyConfig:
     config = cp_ct.get_config("one_channel")
     config.model.pretrained = "none"
-    config.split.folds = 2
+    config.split.update({"folds": 3, "select_fraction": 0.5, "stratify": False})
+    config.train.batch_size = 1
     config.prepare.update(
         {"patch_px": 40, "store_px": 48, "slice_spacing_mm": 5.0} | prepare
     )
@@ -92,20 +93,21 @@ def test_voxels_are_judged_when_asked(tmp_path):
 
 
 def test_a_patch_that_cuts_the_liver_is_a_warning(tmp_path):
-    make(tmp_path, "a")
-    make(tmp_path, "b", seed=1)
-    path = write(tmp_path, line("a"), line("b"))
+    for seed, name in enumerate(("a", "b", "c")):
+        make(tmp_path, name, seed=seed)
+    path = write(tmp_path, line("a"), line("b"), line("c"))
     small = study(patch_px=12, store_px=16)
     lines, problems = check(path, study=small, deep=True)
     assert problems == []
-    assert sum("(low-coverage)" in one for one in lines) == 2
+    assert sum("(low-coverage)" in one for one in lines) == 3
 
 
-def test_what_training_will_stop_at_is_a_warning(tmp_path):
+def test_what_training_will_stop_at_is_an_error(tmp_path):
     make(tmp_path, "a")
     lines, problems = check(write(tmp_path, line("a")), study=study())
-    assert problems == []
-    assert any("1 subjects cannot be divided into 2 folds" in one for one in lines)
+    (problem,) = problems
+    assert "will stop: 1 subjects cannot be divided into 3 folds; lower" in problem
+    assert not any("will stop" in one for one in lines)
 
 
 def test_without_any_label_the_images_are_still_looked_at(tmp_path):
@@ -116,26 +118,35 @@ def test_without_any_label_the_images_are_still_looked_at(tmp_path):
     assert any("venous   1 of 1" in one for one in lines)
 
 
-@pytest.mark.parametrize(("score", "status"), [("7", 0), ("99", 1)])
+@pytest.mark.parametrize(
+    ("score", "folds", "said"),
+    [
+        ("7", 3, ()),
+        ("99", 4, ("child_pugh='99'", "will stop: 2 subjects cannot be divided")),
+    ],
+)
 def test_the_command_tells_errors_by_its_status_and_writes_nothing(
-    tmp_path, score, status
+    tmp_path, score, folds, said
 ):
-    make(tmp_path, "a")
-    path = write(tmp_path, line("a", score=score))
+    for seed, name in enumerate(("a", "b", "c")):
+        make(tmp_path, name, seed=seed)
+    path = write(tmp_path, line("a", score=score), line("b"), line("c"))
     before = sorted(tmp_path.rglob("*"))
     done = subprocess.run(
         [
             *(sys.executable, "-m", "data_prep.check"),
             "--config=configs/cp_ct.py:one_channel",
-            *(f"--manifest={path}", "--delimiter=,"),
+            *(f"--manifest={path}", "--delimiter=,", f"--config.split.folds={folds}"),
+            *("--config.split.stratify=False", "--config.split.select_fraction=0.5"),
+            "--config.train.batch_size=1",
         ],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == status, done.stderr
-    assert ("no errors" in done.stdout) is (status == 0)
-    assert ("child_pugh='99'" in done.stderr) is (status == 1)
+    assert done.returncode == (1 if said else 0), done.stderr
+    assert ("no errors" in done.stdout) is not bool(said)
+    assert all(words in done.stderr for words in said)
     assert "Traceback" not in done.stderr
     assert sorted(tmp_path.rglob("*")) == before
