@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from liverjax.cohort.table_text import refuse_other_delimiter
 from liverjax.errors import InputError
 
 Row = dict[str, str]
@@ -103,8 +104,9 @@ def read_csv(path: pathlib.Path) -> tuple[list[str], list[Row]]:
     people go through `liverjax.cohort.manifest`, which explains more.
 
     Raises:
-        InputError: If the file is missing, is not UTF-8, has no header, names a column
-            twice, or has a row of another length.
+        InputError: If the file is missing, is not UTF-8, has no header, was saved again
+            with another delimiter, names a column twice, or has a row of another
+            length.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -118,6 +120,7 @@ def read_csv(path: pathlib.Path) -> tuple[list[str], list[Row]]:
     if not lines:
         raise InputError(f"{path}: the file is empty; a header line was expected")
     columns = [column.strip() for column in lines[0]]
+    refuse_other_delimiter(path, columns=columns or [""])
     repeated = {column for column in columns if columns.count(column) > 1}
     if repeated:
         raise InputError(f"{path}: columns named twice: {sorted(repeated)}")

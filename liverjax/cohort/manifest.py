@@ -132,7 +132,9 @@ def examine_manifest(
     problems += checks.shared_path_problems(rows)
     if check_files and check_content:
         problems += checks.same_content_problems(rows)
-    before, wrong = _read_flow(path.parent / "exclusions.csv", rows=rows)
+    before, wrong = _read_flow(
+        path.parent / "exclusions.csv", rows=rows, dialect=dialect
+    )
     problems += wrong
     excluded = {
         row.line: Exclusion(row, *why)
@@ -314,12 +316,12 @@ def _lack(
 
 
 def _read_flow(
-    path: pathlib.Path, *, rows: Sequence[Examination]
+    path: pathlib.Path, *, rows: Sequence[Examination], dialect: Dialect
 ) -> tuple[tuple[FlowStep, ...], list[str]]:
     """Reads ``exclusions.csv`` (step, reason, n or subject), if it is there."""
     if not path.exists():
         return (), []
-    table = read_table(path)
+    table = read_table(path, dialect=dialect)
     lacking = [c for c in ("step", "reason") if c not in table.columns]
     if lacking or not {"n", "subject"} & set(table.columns):
         return (), [f"{path.name}: expected the columns step, reason, and n or subject"]

@@ -66,6 +66,13 @@ _MISSING_WORDS = ("na", "n/a", "nan", "none", "null", "-", "--", "?", ".", "miss
 _FEW_LINES = 3  # that have one mistake and are told one by one
 _VALUES = re.compile(r"'[^']*'|\d+(\.\d+)?")
 _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}\b|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}\b")
+# Signs that part cells: what they are called, and how an option names them.
+_SIGNS = {
+    ";": ("semicolons", ";"),
+    "\t": ("tabs", "tab"),
+    "|": ("vertical bars", "|"),
+    ",": ("commas", ","),
+}
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -161,7 +168,7 @@ def read_table(path: pathlib.Path, *, dialect: Dialect | None = None) -> Table:
     if not lines:
         raise InputError(f"{path}: the file is empty; a header line was expected")
     columns = lines[0][1]
-    _check_delimiter(path, columns=columns, dialect=dialect)
+    refuse_other_delimiter(path, columns=columns, delimiter=dialect.delimiter)
     body = lines[1:]
     width = max((i + 1 for i, name in enumerate(columns) if name), default=0)
     _check_shape(path, columns=columns, width=width, body=body)
@@ -171,6 +178,41 @@ def read_table(path: pathlib.Path, *, dialect: Dialect | None = None) -> Table:
         for number, cells in body
     )
     return Table(path, tuple(name for _, name in named), rows)
+
+
+def refuse_other_delimiter(
+    path: pathlib.Path, *, columns: Sequence[str], delimiter: str = ","
+) -> None:
+    """Refuses a table whose header was split at one sign and written with another.
+
+    Spreadsheets of countries with decimal commas save "CSV" with semicolons.
+
+    Args:
+        path: The table, for the message.
+        columns: Its header, split at ``delimiter``.
+        delimiter: The sign it was split at.
+
+    Raises:
+        InputError: Names the sign that was found and how to mend it.
+    """
+    if re.match(r"sep=", columns[0], re.IGNORECASE):
+        raise InputError(
+            f"{path}: the first line, 'sep=', is a word to a spreadsheet and no "
+            "header; remove the line"
+        )
+    for sign, (name, option) in _SIGNS.items():
+        # One cell, or a first cell of several names: commas inside a name beside it.
+        found = sum(column.count(sign) for column in columns)
+        if sign == delimiter or sign not in columns[0] or found < len(columns):
+            continue
+        read = _SIGNS.get(delimiter, (repr(delimiter),))[0]
+        raise InputError(
+            f"{path}: saved with {name}, read with {read}; save it with commas and "
+            f"decimal points, or read it with --delimiter '{option}' (and --decimal "
+            "',' if its numbers have a decimal comma), which data_prep and "
+            "liverjax.report have. For liverjax.main such a manifest may be prepared "
+            "first: data_prep.build with these options, then --config.cohort.path"
+        )
 
 
 def number(cell: str, *, decimal: str = ".") -> float:
@@ -204,7 +246,7 @@ def number(cell: str, *, decimal: str = ".") -> float:
         if re.fullmatch(rf"[-+]?\d+{re.escape(other)}\d+", cell):
             raise InputError(
                 f"a number with {other!r}; if that is the decimal sign, read the table "
-                f"with --decimal '{other}'"
+                f"with --decimal '{other}', or save it with {decimal!r}"
             )
         raise InputError(f"not a number with the decimal sign {decimal!r}")
     # float() alone would also take "1_000" and "infinity".
@@ -315,21 +357,6 @@ def _decode(path: pathlib.Path, *, dialect: Dialect) -> str:
             f"{encoding.upper()}; read the table with the option --encoding (usual in "
             "western Europe: cp1252 or latin-1), or save it as UTF-8"
         ) from None
-
-
-def _check_delimiter(
-    path: pathlib.Path, *, columns: Sequence[str], dialect: Dialect
-) -> None:
-    if len(columns) > 1:
-        return
-    for sign, name in ((";", ";"), ("\t", "tab"), ("|", "|"), (",", ",")):
-        if sign != dialect.delimiter and sign in columns[0]:
-            raise InputError(
-                f"{path}: the header is one cell when split at {dialect.delimiter!r}, "
-                f"but holds {name!r}; read the table with --delimiter '{name}' (and "
-                "--decimal ',' if its numbers have a decimal comma), or save it with "
-                "commas and decimal points where a command has no such flag"
-            )
 
 
 def _check_shape(

@@ -62,3 +62,16 @@ def test_a_missing_file_is_named(tmp_path):
     for read in (files.read_csv, files.read_json):
         with pytest.raises(InputError, match=r"gone.*: the file is missing"):
             read(tmp_path / "gone")
+
+
+def test_a_table_saved_again_with_semicolons_is_refused(tmp_path):
+    path = tmp_path / "examinations.csv"
+    path.write_text("subject;visit\na;1\n")
+    with pytest.raises(InputError, match="saved with semicolons, read with commas"):
+        files.read_csv(path)
+
+
+def test_a_semicolon_in_the_name_of_one_of_several_columns_is_no_sign(tmp_path):
+    path = tmp_path / "features.csv"
+    path.write_text("subject;key,visit,size\na,1,2\n")
+    assert files.read_csv(path)[0] == ["subject;key", "visit", "size"]

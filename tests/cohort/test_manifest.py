@@ -171,10 +171,41 @@ def test_a_column_without_its_unit_is_refused_with_the_choices(tmp_path):
 def test_semicolons_are_refused_by_name_and_read_by_option(tmp_path):
     header = (HEADER + ",age_years").replace(",", ";")
     path = write(tmp_path, header, row("p1").replace(",", ";") + ";61,5")
-    assert "--delimiter ';'" in refused(path)
+    text = refused(path)
+    assert "saved with semicolons, read with commas; save it with commas and" in text
+    assert "read it with --delimiter ';'" in text
     dialect = Dialect(delimiter=";", decimal=",")
     (one,) = read(path, dialect=dialect).examinations
     assert one.cells["age_years"] == "61.5"
+
+
+def test_names_with_a_comma_do_not_hide_that_a_table_has_semicolons(tmp_path):
+    path = write(tmp_path, "subject;venous;age, in years;note", "p1;a;61;x")
+    assert "saved with semicolons" in refused(path)
+
+
+def test_tabs_are_named_as_the_option_calls_them(tmp_path):
+    path = write(tmp_path, "subject\tvenous", "p1\ta")
+    assert "saved with tabs, read with commas" in refused(path)
+    assert "--delimiter 'tab'" in refused(path)
+
+
+def test_a_spreadsheets_own_first_line_is_refused(tmp_path):
+    path = write(tmp_path, "sep=;", "subject;venous", "p1;a")
+    assert "the first line, 'sep=', is a word to a spreadsheet" in refused(path)
+
+
+def test_a_comma_table_is_refused_where_semicolons_were_said(tmp_path):
+    path = write(tmp_path, HEADER, row("p1"))
+    text = refused(path, dialect=Dialect(delimiter=";"))
+    assert "saved with commas, read with semicolons" in text
+
+
+def test_exclusions_are_written_as_the_manifest_beside_them(tmp_path):
+    path = write(tmp_path, HEADER.replace(",", ";"), row("p1").replace(",", ";"))
+    (tmp_path / "exclusions.csv").write_text("step;reason;n\nscreening;no CT;12\n")
+    (step,) = read(path, dialect=Dialect(delimiter=";")).before
+    assert step.count == 12
 
 
 def test_a_decimal_point_is_refused_under_a_decimal_comma(tmp_path):

@@ -121,7 +121,7 @@ def test_a_table_of_slices_is_refused_with_a_count(tmp_path):
         ("subject,target\na,5\n", "nothing is predicted: expected a column score"),
         ("subject,target,score\n", "has a header but no rows"),
         ("subject,target,prob_A,prob_B\na,5,1,0\n", "exactly prob_A, prob_B, prob_C"),
-        ("subject;target;score\na;5;7,5\n", "read the table with --delimiter ';'"),
+        ("subject;target;score\na;5;7,5\n", "saved with semicolons, read with commas"),
         ("subject,target,score\na,5\n", "line 2: 2 cells under 3 columns"),
         (
             "subject,target,prob_A,prob_B,prob_C\na,5,0.5,0.2,0.2\n",
