@@ -44,6 +44,7 @@ def readers(run: RunFolder) -> Section:
         _forest(run, found),
         markup.table(header, rows, caption=caption),
         _kappas(found["agreement"]),
+        _against_score(found),
         _one_set(found),
         source=f"metrics.json (readers), made of {found['file']}",
     )
@@ -90,6 +91,22 @@ def _kappas(agreement: Mapping[str, Any]) -> str:
         for way, metric in agreement.items()
     ]
     return f"<p>{' '.join(sentences)}</p>" if sentences else ""
+
+
+def _against_score(found: Mapping[str, Any]) -> str:
+    """Calls that their reader's own scores contradict: areas rank by the scores."""
+    several = [
+        f"{reader} {way} the model {number}"
+        for reader, ways in found["calls_against_score"].items()
+        for way, number in ways.items()
+    ]
+    if not several:
+        return ""
+    words = (
+        f"Calls, of {found['examinations']}, that no cut-off of the reader's own score "
+        f"explains: {', '.join(several)}. Areas are those of the scores."
+    )
+    return f"<p>{markup.text(words)}</p>"
 
 
 def _one_set(found: Mapping[str, Any]) -> str:

@@ -66,7 +66,9 @@ def read_readings(
     """Returns a table of readings: a row an examination, reader and way of reading.
 
     Columns: ``subject``, ``visit`` (absent: 1), ``reader``, ``with_ai`` (0 or 1;
-    absent: 0), and ``score`` (higher is sicker) or ``class``, the reader's call.
+    absent: 0), and ``score`` (higher is sicker) or ``class``, the reader's call. A
+    reader who scores does so in every row of both ways: areas of scores and of calls
+    alone are no pair. Scores that run against the same reader's calls are refused.
 
     Args:
         path: A CSV file.
@@ -92,7 +94,7 @@ def read_readings(
     scores: dict[tuple[str, str], dict[Key, float]] = {}
     calls: dict[tuple[str, str], dict[Key, float]] = {}
     lines: list[tuple[int, str, str]] = []
-    scored: dict[tuple[str, str], dict[bool, int]] = {}
+    scored: dict[str, dict[bool, str]] = {}
     for row in table.rows:
         try:
             place, key, score, call = _reading(row, task=task, dialect=dialect)
@@ -108,17 +110,48 @@ def read_readings(
         scores[place][key] = score
         calls.setdefault(place, {})[key] = call
         own = bool(row.cells.get("score", ""))
-        scored.setdefault(place, {}).setdefault(own, row.line)
+        where = f"line {row.line} ({place[0]} the model)"
+        scored.setdefault(place[1], {}).setdefault(own, where)
     problems = group_lines(lines)
     problems += [
-        f"reader {reader!r}, {way} the model: line {lines[True]} has a score, line "
-        f"{lines[False]} a class alone; one scale must rank all readings of a reader: "
+        f"reader {reader!r}: {where[True]} has a score, {where[False]} a class alone; "
+        "one scale must rank all readings of a reader, without and with the model: "
         "write the score into every row, or into none"
-        for (way, reader), lines in scored.items()
-        if len(lines) == 2
+        for reader, where in scored.items()
+        if len(where) == 2
     ]
+    problems += _turned_round(scores, calls, classes=task.classes)
     raise_all(problems, title=str(path))
     return Readings(path.name, scores, calls)
+
+
+def _turned_round(
+    scores: Mapping[tuple[str, str], Mapping[Key, float]],
+    calls: Mapping[tuple[str, str], Mapping[Key, float]],
+    *,
+    classes: tuple[str, ...],
+) -> list[str]:
+    """A sentence for each reader whose scores fall where the calls rise."""
+    problems = []
+    for (way, reader), given in scores.items():
+        call = calls[way, reader]
+        low, high = (
+            {key: given[key] for key in given if call[key] == index} for index in (0, 1)
+        )
+        if not low or not high:
+            continue
+        gap = np.subtract.outer(list(high.values()), list(low.values()))
+        if np.sign(gap).sum() >= 0:
+            continue
+        above, below = max(low, key=low.__getitem__), min(high, key=high.__getitem__)
+        problems.append(
+            f"reader {reader!r}, {way} the model: readings called {classes[1]!r} have "
+            f"lower scores than those called {classes[0]!r} (subject {below[0]!r} "
+            f"{high[below]:g}, subject {above[0]!r} {low[above]:g}); a score is higher "
+            f"where {classes[1]!r} is likelier, not where the reader is surer of the "
+            "call: turn the scores round, or leave out the column class or score"
+        )
+    return problems
 
 
 def write_readings(path: pathlib.Path, readings: Readings, *, task: Question) -> None:
@@ -194,6 +227,7 @@ def judge_readings(
             for i, name in enumerate(names)
         },
         "agreement": _agreement(readings, places, kept),
+        "calls_against_score": _calls_against_score(readings, places, kept),
     }
     return found | _together(grid, ways, positive=positive, subject=subject)
 
@@ -248,6 +282,28 @@ def _together(
     }
     if study.differences:
         found["difference"] = study.differences[0].as_metric()
+    return found
+
+
+def _calls_against_score(
+    readings: Readings, places: list[tuple[str, str]], kept: list[Key]
+) -> dict[str, dict[str, int]]:
+    """How many calls, by reader and way, no cut-off of the reader's score explains.
+
+    Counted at the cut-off that leaves fewest; readers and ways without any are absent.
+    """
+    found: dict[str, dict[str, int]] = {}
+    for way, reader in places:
+        score, call = (
+            np.array([table[way, reader][key] for key in kept])
+            for table in (readings.score, readings.call)
+        )
+        known = np.isfinite(call)
+        score, call = score[known], call[known] == 1
+        cuts = [*np.unique(score), np.inf]
+        number = min(int(np.sum((score >= cut) != call)) for cut in cuts)
+        if number:
+            found.setdefault(reader, {})[way] = number
     return found
 
 

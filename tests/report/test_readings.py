@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -45,7 +47,12 @@ def judge_both(tmp_path, given: dict, *words: str):
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory):
-    return judge_both(tmp_path_factory.mktemp("readers"), readings())
+    """R1 calls whatever is above 2; here one 0 and two 5s are called otherwise."""
+    given = readings()
+    of_r1 = given["score"][:120]
+    for place in (of_r1.index(0), *np.flatnonzero(np.equal(of_r1, 5))[:2]):
+        given["class"][place] = 1 - given["class"][place]
+    return judge_both(tmp_path_factory.mktemp("readers"), given)
 
 
 def grid() -> tuple[np.ndarray, np.ndarray]:
@@ -140,13 +147,49 @@ def test_scores_and_calls_of_one_reader_are_not_mixed(tmp_path):
     """The first row of R1 without the model is line 2."""
     given = readings()
     given["score"][3] = ""
-    sentence = "reader 'R1', without the model: line 2 has a score, line 5 a class alo"
-    with pytest.raises(InputError, match=sentence):
+    sentence = (
+        "reader 'R1': line 2 (without the model) has a score, line 5 (without the "
+        "model) a class alone; one scale"
+    )
+    with pytest.raises(InputError, match=re.escape(sentence)):
         judge_both(tmp_path, given)
     given["score"] = ["" if r == "R1" else s for r, s in
                       zip(given["reader"], given["score"], strict=True)]  # fmt: skip
     path = foreign_tables.write(tmp_path / "readings.csv", given)
     assert len(read_readings(path, task=Binary()).readers) == 3
+
+
+def test_scores_without_and_calls_with_the_model_are_no_pair(tmp_path):
+    """R1 wrote 120 scores without the model (lines 2 on), then 120 calls alone."""
+    given = readings()
+    given["score"][120:240] = [""] * 120
+    path = foreign_tables.write(tmp_path / "readings.csv", given)
+    sentence = (
+        "reader 'R1': line 2 (without the model) has a score, line 122 (with the "
+        "model) a class alone"
+    )
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        read_readings(path, task=Binary())
+
+
+def test_a_score_against_the_readers_own_calls_is_refused(tmp_path):
+    given = readings()
+    given["score"][:120] = [5 - score for score in given["score"][:120]]
+    path = foreign_tables.write(tmp_path / "readings.csv", given)
+    with pytest.raises(InputError) as error:
+        read_readings(path, task=Binary())
+    (problem,) = str(error.value).splitlines()[1:]
+    assert "reader 'R1', without the model: readings called '1' have lower" in problem
+    assert "not where the reader is surer of the call" in problem
+
+
+def test_calls_that_no_cutoff_explains_are_counted(tmp_path, judged):
+    metrics, out = judged
+    assert metrics["readers"]["calls_against_score"] == {"R1": {"without": 3}}
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "own score explains: R1 without the model 3. Areas" in page
+    found = read_in_sets(tmp_path, headline="test")
+    assert found["calls_against_score"] == {}
 
 
 @pytest.mark.parametrize(
