@@ -140,14 +140,28 @@ def check_mask(
         findings.append(Finding("mask-in-pieces", text))
     sides = _border_sides(mask)
     if sides:
-        findings.append(
-            Finding(
-                f"{organ}-touches-border",
-                f"the {organ} touches the {', '.join(sides)} border of the scan and "
-                "may be cut; it stays out of volumetry",
-            )
-        )
+        text = _cut_words(sides, organ=organ)
+        findings.append(Finding(f"{organ}-touches-border", text))
     return findings
+
+
+def _cut_words(sides: dict[str, int], *, organ: str) -> str:
+    """What an organ at the scan's edge means, and what may be done about it."""
+    where = " and ".join(
+        f"the {side} edge of the scan ({count:,} voxels of the outermost plane)"
+        for side, count in sides.items()
+    )
+    lost = [f"{organ}_volume_ml stays empty, so baselines of volume lack the patient"]
+    if organ == "liver" and {"caudal", "cranial"} & set(sides):
+        lost.append("prepare.slice_range counts slices from the cut end")
+    if organ == "liver" and not {"caudal", "cranial"} >= set(sides):
+        lost.append("patches lack what lies beyond the edge")
+    return (
+        f"the {organ} mask reaches {where}, so the {organ} is probably cut there: "
+        f"{'; '.join(lost)}. The examination is used all the same and needs no option; "
+        f"a series that holds the whole {organ}, or a mask that ends where the {organ} "
+        "does, mends it; without its row the study does without it"
+    )
 
 
 def _largest_piece(inside: Bool[np.ndarray, "d h w"]) -> Bool[np.ndarray, "d h w"]:
@@ -163,7 +177,8 @@ def _largest_piece(inside: Bool[np.ndarray, "d h w"]) -> Bool[np.ndarray, "d h w
     return largest
 
 
-def _border_sides(mask: sitk.Image) -> list[str]:
+def _border_sides(mask: sitk.Image) -> dict[str, int]:
+    """How many voxels a mask has on each outer face where it has any."""
     inside = sitk.GetArrayViewFromImage(mask) == 1
     faces = {
         "caudal": inside[0],
@@ -173,7 +188,8 @@ def _border_sides(mask: sitk.Image) -> list[str]:
         "right": inside[:, :, 0],
         "left": inside[:, :, -1],
     }
-    return [name for name, face in faces.items() if face.any()]
+    counts = {name: int(np.count_nonzero(face)) for name, face in faces.items()}
+    return {name: count for name, count in counts.items() if count}
 
 
 def _read_any(

@@ -160,9 +160,35 @@ def test_a_liver_cut_by_the_scan_is_named_with_the_side(tmp_path):
     path = write(tmp_path / "liver.nii.gz", LIVER[5:].astype(np.uint8))
     mask, (finding,) = read(path, image=scans.volume(hu))
     assert finding.code == "liver-touches-border"
-    assert "caudal" in finding.text
+    voxels = np.count_nonzero(LIVER[5])
+    for words in (
+        f"the liver mask reaches the caudal edge of the scan ({voxels} voxels of",
+        "liver_volume_ml stays empty",
+        "prepare.slice_range counts slices from the cut end. The examination is used",
+        "a series that holds the whole liver",
+    ):
+        assert words in finding.text
     assert masks.touches_border(mask)
     assert not masks.touches_border(scans.mask_volume(LIVER))
+
+
+def test_a_liver_cut_at_its_side_is_told_that_patches_lack_it(tmp_path):
+    start = np.flatnonzero(LIVER.any(axis=(0, 1)))[2]
+    hu = scans.body_hu()[:, :, start:].astype(np.float32)
+    path = write(tmp_path / "liver.nii.gz", LIVER[:, :, start:].astype(np.uint8))
+    _, (finding,) = read(path, image=scans.volume(hu))
+    assert "the right edge of the scan" in finding.text
+    assert "patches lack what lies beyond the edge" in finding.text
+    assert "slice_range" not in finding.text
+
+
+def test_a_cut_spleen_costs_its_volume_alone(tmp_path):
+    image = scans.volume(scans.body_hu()[5:].astype(np.float32))
+    mask = scans.mask_volume(LIVER[5:])
+    (finding,) = masks.check_mask(mask, image=image, organ="spleen", modality="mr")
+    assert finding.code == "spleen-touches-border"
+    assert "spleen_volume_ml stays empty" in finding.text
+    assert "slice_range" not in finding.text
 
 
 def test_loose_pieces_are_named_and_left_out_of_the_largest(tmp_path):
