@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import time
 
 import numpy as np
@@ -12,6 +13,7 @@ from liverjax import report, tasks
 from liverjax.cohort.files import write_csv
 from liverjax.errors import InputError
 from liverjax.stats.rank_correlation import kendall_tau
+from tests.conftest import ROOT
 from tests.stats.test_contract import OWN
 
 TASK = tasks.make("child_pugh")
@@ -84,6 +86,15 @@ def test_every_statistic_has_the_six_fields(metrics):
     for name, value in named.items():
         assert set(value) == FIELDS | more.get(name, set()), name
     assert all(value["method"] for value in named.values())
+
+
+def test_the_documentation_names_every_key_that_is_no_figure(metrics):
+    page = (ROOT / "docs" / "judging.md").read_text(encoding="utf-8")
+    part = page.split("## metrics.json")[1].split("\n## ")[0]
+    keys = set(metrics) - {k for k, v in metrics.items() if "method" in (v or ())}
+    keys |= set(metrics["input"])
+    assert {"headline", "subgroup_columns", "models", "subgroups"} <= keys
+    assert [key for key in sorted(keys) if not re.search(rf"`{key}\b", part)] == []
 
 
 def test_the_numbers_are_those_of_the_reference(metrics):

@@ -14,6 +14,7 @@ from liverjax.report.readings import judge_readings, read_readings
 from liverjax.report.tables import read_predictions
 from liverjax.stats import readers, roc_tests
 from liverjax.tasks.generic import Binary
+from tests.conftest import ROOT
 from tests.report import foreign_tables
 
 READERS = ("R1", "R2", "R3")
@@ -81,6 +82,12 @@ def test_each_reader_has_delongs_test_of_the_gain(judged):
             score[0, i], other=score[1, i], positive=truth == 1
         )
         assert found[name]["difference"]["p"] == pytest.approx(test.p)
+
+
+def test_the_documentation_names_what_readers_have(judged):
+    page = (ROOT / "docs" / "judging.md").read_text(encoding="utf-8")
+    (row,) = [line for line in page.splitlines() if line.startswith("| `readers` |")]
+    assert [key for key in judged[0]["readers"] if f"`{key}`" not in row] == []
 
 
 def test_the_page_shows_readers_and_their_agreement(judged):
