@@ -16,9 +16,6 @@ from liverjax.models.layers.norm import BatchNorm
 from liverjax.models.layers.pool import max_pool
 from liverjax.models.layers.stage import mark_stage
 
-STAGES = ("stem", "layer1", "layer2", "layer3", "layer4", "pooled")
-"""Names in the collection ``features``, from the image to the head."""
-
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions around a shortcut; the first one takes the stride.
@@ -91,8 +88,9 @@ class ResNet(nn.Module):
     """A residual network; logits (b, num_outputs) from images (b, h, w, c).
 
     Parameters, batch statistics and outputs are float32 whatever ``dtype``. The head
-    starts at torch's uniform weights and a bias of zero. Stages (``STAGES``) are shown
-    as :func:`~liverjax.models.layers.stage.mark_stage` says.
+    starts at torch's uniform weights and a bias of zero. Stages (``stem``, ``layer1``
+    to ``layer4``, ``pooled``) are shown as
+    :func:`~liverjax.models.layers.stage.mark_stage` says.
 
     Attributes:
         num_outputs: Numbers an image gets; one output still has shape (b, 1).
