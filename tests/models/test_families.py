@@ -111,6 +111,21 @@ def test_half_precision_is_close_to_single(name):
     assert 0 < np.abs(half - single).max() < 0.05 * np.abs(single).max()
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("dropout", 1.0),
+        ("dropout", -0.1),
+        ("drop_path", 1.5),
+        ("width", 0),
+        ("width", 2.5),
+    ],
+)
+def test_a_value_that_an_option_cannot_have_is_refused(option, value):
+    with pytest.raises(ValueError, match=f"{option} must be .*, got {value}"):
+        make("convnext_tiny", num_outputs=1, **{option: value})
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_every_network_takes_the_options_that_a_study_sets(name):
     assert {*option_names(name)} >= {"dropout", "dtype", "width"}
