@@ -1,7 +1,9 @@
 """MobileNetV3: rows of blocks, and naming tables of its three published forms.
 
 torchvision's and timm's networks have the same tensors and other constants; that of
-xiaolai-sqlai/mobilenetv3 has other blocks.
+xiaolai-sqlai/mobilenetv3 has other blocks. timm's ``tf_mobilenetv3_*``, ported from
+TensorFlow, cannot be told from its others by their tensors but pad otherwise and have
+torchvision's epsilon: their weights give wrong numbers here.
 """
 
 from __future__ import annotations
