@@ -15,6 +15,7 @@ from liverjax.models.layers.conv import Conv
 from liverjax.models.layers.norm import BatchNorm
 from liverjax.models.layers.pool import max_pool
 from liverjax.models.layers.stage import mark_stage
+from liverjax.weights.resnet import DEPTHS
 
 
 class BasicBlock(nn.Module):
@@ -105,7 +106,7 @@ class ResNet(nn.Module):
 
     num_outputs: int
     block: type[BasicBlock] | type[Bottleneck] = BasicBlock
-    depths: Sequence[int] = (2, 2, 2, 2)
+    depths: Sequence[int] = DEPTHS["resnet18"]
     width: int = 64
     dtype: Any = None
     dropout: float = 0.0
@@ -141,8 +142,14 @@ class ResNet(nn.Module):
         return head(x)
 
 
-resnet18 = functools.partial(ResNet, block=BasicBlock, depths=(2, 2, 2, 2))
-resnet34 = functools.partial(ResNet, block=BasicBlock, depths=(3, 4, 6, 3))
-resnet50 = functools.partial(ResNet, block=Bottleneck, depths=(3, 4, 6, 3))
-resnet101 = functools.partial(ResNet, block=Bottleneck, depths=(3, 4, 23, 3))
-resnet152 = functools.partial(ResNet, block=Bottleneck, depths=(3, 8, 36, 3))
+def _named(
+    name: str, block: type[BasicBlock] | type[Bottleneck]
+) -> functools.partial[ResNet]:
+    return functools.partial(ResNet, block=block, depths=DEPTHS[name])
+
+
+resnet18 = _named("resnet18", BasicBlock)
+resnet34 = _named("resnet34", BasicBlock)
+resnet50 = _named("resnet50", Bottleneck)
+resnet101 = _named("resnet101", Bottleneck)
+resnet152 = _named("resnet152", Bottleneck)

@@ -38,7 +38,7 @@ FAMILIES: dict[str, Family] = {
     **medmamba.FAMILIES,
     **mobilenet.FAMILIES,
     **pvt.FAMILIES,
-    **dict.fromkeys(resnet.DEPTHS, resnet.FAMILY),
+    **resnet.FAMILIES,
     **vgg.FAMILIES,
     **vim.FAMILIES,
 }
