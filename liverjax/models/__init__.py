@@ -153,8 +153,9 @@ def stages(
     born = jax.eval_shape(init, jax.random.key(0), image)
 
     def show(variables: Any, image: Any) -> None:
-        shown = model.apply(variables, image, train=False, mutable=["features"])[1]
-        found.update({name: x.shape for name, x in shown["features"].items()})
+        _, shown = model.apply(variables, image, train=False, mutable=["features"])
+        features: Any = shown["features"]
+        found.update({name: x.shape for name, x in features.items()})
 
     jax.eval_shape(show, born, image)
     return found

@@ -145,7 +145,7 @@ def blocks(rows: tuple[Row, ...], *, width: int) -> list[Block]:
 def torchvision_block(block: Block, under: str, ours: str) -> list[Entry]:
     """The entries of a block called ``under`` there and ``ours`` here."""
     row, entries = block.row, []
-    layers = [
+    layers: list[tuple[str, tuple[int, ...]]] = [
         ("depthwise", (row.expanded, 1, row.kernel, row.kernel)),
         ("project", (row.out, row.expanded, 1, 1)),
     ]
@@ -263,7 +263,7 @@ def _squeeze(reduce: str, expand: str, ours: str, width: int) -> list[Entry]:
 
 
 def _pointwise(
-    published: str, ours: str, shape: tuple[int, int], *, bias: bool
+    published: str, ours: str, shape: tuple[int, ...], *, bias: bool
 ) -> list[Entry]:
     """A 1x1 convolution of one pixel, which is a linear layer here."""
     kernel = f"params/{ours}/kernel"
