@@ -103,11 +103,11 @@ def make(name: str, *, num_outputs: int, **options: Any) -> nn.Module:
         **options: What the architecture leaves open, of ``OPTIONS``: ``width``
             (channels of the first stage, the others in proportion), ``dropout`` (before
             the head), ``drop_path`` (stochastic depth), ``dtype`` (compute type),
-            ``image_size``. ``None`` is the published value.
+            ``image_size`` (pixels a side). ``None`` is the published value.
 
     Raises:
-        ValueError: If the name, an option or ``num_outputs`` is not a possible one; the
-            message lists those that are.
+        ValueError: If the name, an option, its value or ``num_outputs`` is not a
+            possible one; the message tells those that are.
     """
     if name not in MODELS:
         raise ValueError(f"unknown model {name!r}; known are {', '.join(MODELS)}")
@@ -120,6 +120,11 @@ def make(name: str, *, num_outputs: int, **options: Any) -> nn.Module:
     if num_outputs < 1:
         raise ValueError(f"num_outputs must be at least 1, got {num_outputs}")
     options = {key: value for key, value in options.items() if value is not None}
+    for option, value in options.items():
+        if option in ("drop_path", "dropout") and not 0 <= value < 1:
+            raise ValueError(f"{option} must be in [0, 1), got {value}")
+        if option in ("image_size", "width") and (value < 1 or value != int(value)):
+            raise ValueError(f"{option} must be a number of at least 1, got {value}")
     return MODELS[name](num_outputs=num_outputs, **options)
 
 
@@ -148,8 +153,9 @@ def stages(
     born = jax.eval_shape(init, jax.random.key(0), image)
 
     def show(variables: Any, image: Any) -> None:
-        shown = model.apply(variables, image, train=False, mutable=["features"])[1]
-        found.update({name: x.shape for name, x in shown["features"].items()})
+        _, shown = model.apply(variables, image, train=False, mutable=["features"])
+        features: Any = shown["features"]
+        found.update({name: x.shape for name, x in features.items()})
 
     jax.eval_shape(show, born, image)
     return found

@@ -1,4 +1,4 @@
-"""The liver fibrosis staging network, for stacks of slices of any size."""
+"""The liver fibrosis staging network, for stacks of slices from 8 pixels on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LFS(nn.Module):
     The paper says no more than that and trains on 32 consecutive slices. Silent, and
     chosen here: the slices are the input's channels; 32 channels, doubled at each
     convolution; ReLU; pools of 2x2; the last map averaged to 4 by 4, so that any size
-    of image will do; 256 hidden features; dropout.
+    from 8 pixels on will do; 256 hidden features; dropout.
 
     Outputs are float32 whatever ``dtype``. Stages (``conv1_map`` to ``conv4_map``,
     after their ReLU and before their pool, and ``pooled`` before the head) are shown as

@@ -132,8 +132,16 @@ class PatchMerging(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b p q d"]:
-        """The map of half the size."""
+        """The map of half the size.
+
+        Raises:
+            ValueError: If there are no four pixels.
+        """
         b, h, w, width = x.shape
+        if min(h, w) < 2:
+            raise ValueError(
+                f"a map of {h} x {w} cannot be halved: take images of 32 pixels or more"
+            )
         x = x[:, : h // 2 * 2, : w // 2 * 2].reshape(b, h // 2, 2, w // 2, 2, width)
         # Of a square first its left pixels, upper and lower, then its right ones.
         x = x.transpose(0, 1, 3, 4, 2, 5).reshape(b, h // 2, w // 2, 4 * width)
@@ -177,7 +185,13 @@ class MedMamba(nn.Module):
         *,
         train: bool,
     ) -> Float[Array, "b k"]:
-        """Logits of normalised images; ``train`` uses and updates batch statistics."""
+        """Logits of normalised images; ``train`` uses and updates batch statistics.
+
+        Raises:
+            ValueError: If ``width`` is odd, or an image smaller than 32 pixels.
+        """
+        if self.width % 2:
+            raise ValueError(f"width must be even, got {self.width}")
         dtype = self.dtype or jnp.promote_types(image.dtype, jnp.float32)
         x = jnp.asarray(image, dtype)
         x = _conv(self.width, (4, 4), 4, dtype=dtype, name="stem_conv")(x)

@@ -210,7 +210,7 @@ class MobileNetV3(nn.Module):
         """Logits of normalised images; ``train`` uses and updates batch statistics."""
         dtype = self.dtype or jnp.promote_types(image.dtype, jnp.float32)
         x = jnp.asarray(image, dtype)
-        norm = {"eps": self.eps, "momentum": self.momentum}
+        norm: dict[str, Any] = {"eps": self.eps, "momentum": self.momentum}
         layer = functools.partial(ConvNorm, dtype=dtype, **norm)
         x = layer(self.width, 3, strides=2, name="conv_stem")(x, train=train)
         x = mark_stage(self, "stem", nn.hard_swish(x))

@@ -15,9 +15,7 @@ from liverjax.models.layers.conv import Conv
 from liverjax.models.layers.norm import BatchNorm
 from liverjax.models.layers.pool import max_pool
 from liverjax.models.layers.stage import mark_stage
-
-STAGES = ("stem", "layer1", "layer2", "layer3", "layer4", "pooled")
-"""Names in the collection ``features``, from the image to the head."""
+from liverjax.weights.resnet import DEPTHS
 
 
 class BasicBlock(nn.Module):
@@ -91,8 +89,9 @@ class ResNet(nn.Module):
     """A residual network; logits (b, num_outputs) from images (b, h, w, c).
 
     Parameters, batch statistics and outputs are float32 whatever ``dtype``. The head
-    starts at torch's uniform weights and a bias of zero. Stages (``STAGES``) are shown
-    as :func:`~liverjax.models.layers.stage.mark_stage` says.
+    starts at torch's uniform weights and a bias of zero. Stages (``stem``, ``layer1``
+    to ``layer4``, ``pooled``) are shown as
+    :func:`~liverjax.models.layers.stage.mark_stage` says.
 
     Attributes:
         num_outputs: Numbers an image gets; one output still has shape (b, 1).
@@ -107,7 +106,7 @@ class ResNet(nn.Module):
 
     num_outputs: int
     block: type[BasicBlock] | type[Bottleneck] = BasicBlock
-    depths: Sequence[int] = (2, 2, 2, 2)
+    depths: Sequence[int] = DEPTHS["resnet18"]
     width: int = 64
     dtype: Any = None
     dropout: float = 0.0
@@ -143,8 +142,14 @@ class ResNet(nn.Module):
         return head(x)
 
 
-resnet18 = functools.partial(ResNet, block=BasicBlock, depths=(2, 2, 2, 2))
-resnet34 = functools.partial(ResNet, block=BasicBlock, depths=(3, 4, 6, 3))
-resnet50 = functools.partial(ResNet, block=Bottleneck, depths=(3, 4, 6, 3))
-resnet101 = functools.partial(ResNet, block=Bottleneck, depths=(3, 4, 23, 3))
-resnet152 = functools.partial(ResNet, block=Bottleneck, depths=(3, 8, 36, 3))
+def _named(
+    name: str, block: type[BasicBlock] | type[Bottleneck]
+) -> functools.partial[ResNet]:
+    return functools.partial(ResNet, block=block, depths=DEPTHS[name])
+
+
+resnet18 = _named("resnet18", BasicBlock)
+resnet34 = _named("resnet34", BasicBlock)
+resnet50 = _named("resnet50", Bottleneck)
+resnet101 = _named("resnet101", Bottleneck)
+resnet152 = _named("resnet152", Bottleneck)

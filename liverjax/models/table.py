@@ -103,7 +103,7 @@ def _place(source: Source) -> tuple[str, str]:
 def multiply_adds(jaxpr: Any) -> int:
     """Multiplications with a sum after them, of convolutions and matrix products.
 
-    Loops count as often as they run, and of branches the dearest, so a convolution
+    Scans count as often as they run, and of branches the dearest, so a convolution
     counts as one on whatever device. Element-wise work, such as a selective scan's, is
     not counted.
 

@@ -22,13 +22,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         file = download(flags.model) if flags.download else pathlib.Path(flags.source)
         variables = convert(flags.model, read(file))
-        save(variables, path, meta=_meta(flags.model, file, by_hub=flags.download))
+        meta = _meta(flags, file)
+        save(variables, path, meta=meta)
     except (WeightsError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     flat = flatten(variables)
     count = sum(a.size for key, a in flat.items() if key.startswith("params/"))
     print(f"{path}: {flags.model}, {count:,} parameters, from {file}")
+    print(f"input, of [0, 1]: mean {meta.input_mean}, deviation {meta.input_std}")
     return 0
 
 
@@ -46,21 +48,37 @@ def _parser() -> argparse.ArgumentParser:
         help="fetch from the publisher's repository: "
         + ", ".join(f"{name} {s.repository}" for name, s in SOURCES.items()),
     )
+    for what, meant in (("mean", "subtracted from"), ("std", "then dividing")):
+        parser.add_argument(
+            f"--input-{what}",
+            type=float,
+            nargs="+",
+            metavar="NUMBER",
+            help=f"a number a channel, {meant} images in [0, 1]; if absent, those of "
+            "the published weights, or ImageNet's",
+        )
     parser.add_argument("--out", required=True, help="folder of converted weights")
     return parser
 
 
-def _meta(model: str, file: pathlib.Path, *, by_hub: bool) -> Meta:
+def _meta(flags: argparse.Namespace, file: pathlib.Path) -> Meta:
     with file.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    source = SOURCES.get(model, Source(repository="", licence=""))
-    origin = f"{source.repository}/{source.file}" if by_hub else file.name
+    published = SOURCES.get(flags.model, Source(repository="", licence=""))
+    mean = tuple(flags.input_mean or published.input_mean)
+    std = tuple(flags.input_std or published.input_std)
+    if len(mean) != len(std) or min(std) <= 0:
+        raise WeightsError(
+            "--input-mean and --input-std must be as many, deviations above 0; got "
+            f"{mean} and {std}"
+        )
+    origin = f"{published.repository}/{published.file}" if flags.download else file.name
     return Meta(
-        model=model,
-        input_mean=source.input_mean,
-        input_std=source.input_std,
+        model=flags.model,
+        input_mean=mean,
+        input_std=std,
         origin=f"{origin} sha256:{digest}",
-        licence=source.licence if by_hub else "",
+        licence=published.licence if flags.download else "",
     )
 
 

@@ -38,12 +38,13 @@ FAMILIES: dict[str, Family] = {
     **medmamba.FAMILIES,
     **mobilenet.FAMILIES,
     **pvt.FAMILIES,
-    **dict.fromkeys(resnet.DEPTHS, resnet.FAMILY),
+    **resnet.FAMILIES,
     **vgg.FAMILIES,
     **vim.FAMILIES,
 }
 """The family of each architecture whose weights can be read."""
 
+_PREFIXES = ("module.", "_orig_mod.")
 _ANY = Sizes(width=1, in_channels=1, num_outputs=1)
 
 
@@ -51,9 +52,10 @@ def convert(name: str, tensors: Tensors) -> Variables:
     """All Flax collections of the architecture ``name``, float32, from its tensors.
 
     Width, input channels, number of outputs and, where there is a position embedding,
-    the image's size are those of the tensors. A leading
-    ``module.`` in all names is taken off. Counters (``num_batches_tracked``) have no
-    use here; they are left out, whether they are there or not.
+    the image's size are those of the tensors. What parallel or compiled training puts
+    before all names (``module.``, ``_orig_mod.``) is taken off. Counters
+    (``num_batches_tracked``) have no use here; they are left out, whether they are
+    there or not.
 
     Args:
         name: A key of ``FAMILIES``.
@@ -64,28 +66,12 @@ def convert(name: str, tensors: Tensors) -> Variables:
             of another shape, not floating point, or not finite; all are named.
     """
     family = _family(name)
-    if tensors and all(key.startswith("module.") for key in tensors):
-        tensors = {key.removeprefix("module."): value for key, value in tensors.items()}
+    tensors = _without_prefix(tensors)
     scheme = max(
         family.tables,
         key=lambda s: len({e.name for e in family.tables[s](name, _ANY)} & {*tensors}),
     )
-    by_path = {e.path: e.name for e in family.tables[scheme](name, _ANY)}
-    first, head = by_path[family.first], by_path[f"{family.head}/kernel"]
-    positions = by_path[family.positions] if family.positions else ""
-    for key in filter(None, (first, head, positions)):
-        if key not in tensors:
-            raise WeightsError(
-                f"these are not weights of {name}: no tensor is called {key!r} (first "
-                f"names: {some(list(tensors))})"
-            )
-    width, in_channels = (*np.shape(tensors[first]), 0, 0)[:2]
-    sizes = Sizes(
-        width=width,
-        in_channels=in_channels,
-        num_outputs=(*np.shape(tensors[head]), 0)[0],
-        tokens=(*np.shape(tensors[positions]), 0, 0)[1] if positions else 0,
-    )
+    sizes = _sizes_in(tensors, name=name, scheme=scheme)
     entries = family.tables[scheme](name, sizes)
     _check(name, tensors, entries)
     unused = [e.name for e in entries if not e.path and e.name in tensors]
@@ -165,6 +151,42 @@ def _family(name: str) -> Family:
         known = ", ".join(FAMILIES)
         raise WeightsError(f"no naming table for model {name!r}; known are {known}")
     return FAMILIES[name]
+
+
+def _without_prefix(tensors: Tensors) -> Tensors:
+    while tensors:
+        prefix = next(iter(tensors)).partition(".")[0] + "."
+        if prefix not in _PREFIXES or not all(k.startswith(prefix) for k in tensors):
+            break
+        tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
+    return tensors
+
+
+def _sizes_in(tensors: Tensors, *, name: str, scheme: str) -> Sizes:
+    """What the architecture leaves open, by the tensors that tell it."""
+    family = _family(name)
+    entries = {e.path: e for e in family.tables[scheme](name, _ANY)}
+    shapes = {}
+    for path in filter(None, (family.first, f"{family.head}/kernel", family.positions)):
+        key, axes = entries[path].name, len(entries[path].shape)
+        if key not in tensors:
+            raise WeightsError(
+                f"these are not weights of {name}: no tensor is called {key!r} (first "
+                f"names: {some(list(tensors))})"
+            )
+        shapes[path] = np.shape(tensors[key])
+        if len(shapes[path]) != axes:
+            raise WeightsError(
+                f"weights of {name}: {key} has shape {shapes[path]}, expected {axes} "
+                "axes"
+            )
+    width, in_channels = shapes[family.first][:2]
+    return Sizes(
+        width=width,
+        in_channels=in_channels,
+        num_outputs=shapes[f"{family.head}/kernel"][0],
+        tokens=shapes[family.positions][1] if family.positions else 0,
+    )
 
 
 def _check(name: str, tensors: Tensors, entries: list[Entry]) -> None:

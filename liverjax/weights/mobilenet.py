@@ -1,7 +1,9 @@
 """MobileNetV3: rows of blocks, and naming tables of its three published forms.
 
 torchvision's and timm's networks have the same tensors and other constants; that of
-xiaolai-sqlai/mobilenetv3 has other blocks.
+xiaolai-sqlai/mobilenetv3 has other blocks. timm's ``tf_mobilenetv3_*``, ported from
+TensorFlow, cannot be told from its others by their tensors but pad otherwise and have
+torchvision's epsilon: their weights give wrong numbers here.
 """
 
 from __future__ import annotations
@@ -143,7 +145,7 @@ def blocks(rows: tuple[Row, ...], *, width: int) -> list[Block]:
 def torchvision_block(block: Block, under: str, ours: str) -> list[Entry]:
     """The entries of a block called ``under`` there and ``ours`` here."""
     row, entries = block.row, []
-    layers = [
+    layers: list[tuple[str, tuple[int, ...]]] = [
         ("depthwise", (row.expanded, 1, row.kernel, row.kernel)),
         ("project", (row.out, row.expanded, 1, 1)),
     ]
@@ -261,7 +263,7 @@ def _squeeze(reduce: str, expand: str, ours: str, width: int) -> list[Entry]:
 
 
 def _pointwise(
-    published: str, ours: str, shape: tuple[int, int], *, bias: bool
+    published: str, ours: str, shape: tuple[int, ...], *, bias: bool
 ) -> list[Entry]:
     """A 1x1 convolution of one pixel, which is a linear layer here."""
     kernel = f"params/{ours}/kernel"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
+import logging
 import os
 import pathlib
 import pickle
+import re
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -13,8 +16,11 @@ import numpy as np
 
 from liverjax.weights.naming import WeightsError
 
+_LOG = logging.getLogger(__name__)
+
 _TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".tar")
 _WRAPPERS = ("state_dict", "model")
+_AVERAGED = ("state_dict_ema", "model_ema", "ema")
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -22,7 +28,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
     ``.safetensors`` is read directly; ``.pth``, ``.pt``, ``.bin`` and ``.tar`` through
     PyTorch with ``weights_only=True``, so no code in the file can run. A dictionary
-    under the key ``state_dict`` or ``model`` is unwrapped.
+    under the key ``state_dict`` or ``model`` is unwrapped; averaged weights (``ema``)
+    beside it are left, with a warning. bfloat16 comes back as float32.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -31,7 +38,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """
     path = pathlib.Path(path)
     if path.suffix == ".safetensors":
-        return open_safetensors(path)[0]
+        return {key: _wide(a) for key, a in open_safetensors(path)[0].items()}
     if path.suffix in _TORCH_SUFFIXES:
         return _read_torch(path)
     known = ", ".join((".safetensors", *_TORCH_SUFFIXES))
@@ -48,6 +55,7 @@ def open_safetensors(
         WeightsError: If it is not a whole safetensors file, or has a type that numpy
             does not know.
     """
+    import ml_dtypes  # noqa: F401  (numpy then knows bfloat16)
     from safetensors import SafetensorError, safe_open
 
     path = _existing(path)
@@ -57,7 +65,7 @@ def open_safetensors(
             return {
                 name: file.get_tensor(name) for name in names
             }, file.metadata() or {}
-    except (SafetensorError, TypeError) as error:
+    except (SafetensorError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path} is no whole safetensors file: {error}") from error
 
 
@@ -70,20 +78,37 @@ def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
             f"{path.name} can only be read through PyTorch, which is not installed: "
             "`pip install torch`, or give the .safetensors file of the same weights"
         ) from None
+    # Trainers keep their command line beside the weights; it is values alone.
+    harmless = torch.serialization.safe_globals([argparse.Namespace])
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), harmless:
             # What matters about a foreign pickle is whether it opens.
             warnings.simplefilter("ignore", UserWarning)
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        foreign = re.search(r"GLOBAL (\S+)", str(error))
         raise WeightsError(
             f"{path} is damaged, or holds more than tensors and is not opened because "
-            f"it could run code: {str(error).splitlines()[0]}"
+            "it could run code; where you trust it, save its tensors alone "
+            f"({foreign[1] if foreign else str(error).splitlines()[0]})"
         ) from error
-    for wrapper in _WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    return _as_arrays(path, content)
+    return _as_arrays(path, _unwrapped(path, content))
+
+
+def _unwrapped(path: pathlib.Path, content: Any) -> Any:
+    """What lies in a checkpoint under the keys of weights, however deep."""
+    while isinstance(content, Mapping):
+        inside = [key for key in _WRAPPERS if isinstance(content.get(key), Mapping)]
+        if not inside:
+            break
+        averaged = [key for key in _AVERAGED if key in content]
+        if averaged:
+            _LOG.warning(
+                "%s: the weights under %r are taken, not those under %r",
+                *(path, inside[0], averaged[0]),
+            )
+        content = content[inside[0]]
+    return content
 
 
 def _as_arrays(path: pathlib.Path, content: Any) -> dict[str, np.ndarray]:
@@ -93,12 +118,19 @@ def _as_arrays(path: pathlib.Path, content: Any) -> dict[str, np.ndarray]:
         raise WeightsError(f"{path} holds no dictionary of tensors")
     other = [key for key, value in content.items() if not torch.is_tensor(value)]
     if other:
-        raise WeightsError(f"{path}: {other[0]!r} is not a tensor")
+        raise WeightsError(
+            f"{path}: {other[0]!r} is not a tensor; expected a dictionary of tensors, "
+            f"bare or under {' or '.join(_WRAPPERS)}"
+        )
     tensors = ((str(key), value.detach()) for key, value in content.items())
     return {
         key: (value.float() if value.is_floating_point() else value).numpy()
         for key, value in tensors
     }
+
+
+def _wide(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
 
 
 def _existing(path: str | os.PathLike[str]) -> pathlib.Path:

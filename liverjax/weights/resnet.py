@@ -1,4 +1,4 @@
-"""Naming table of torchvision's residual networks (timm uses the same names)."""
+"""Residual networks: depths, and torchvision's naming table (timm has its names)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ DEPTHS = {
     "resnet101": (3, 4, 23, 3),
     "resnet152": (3, 8, 36, 3),
 }
+"""Blocks a stage."""
+
 _BASIC = ("resnet18", "resnet34")
 
 
-def table(name: str, sizes: Sizes) -> list[Entry]:
+def _table(name: str, sizes: Sizes) -> list[Entry]:
     """The entries of the architecture ``name``, in torchvision's order."""
     stem = (sizes.width, sizes.in_channels, 7, 7)
     entries = weighted("conv1", "conv1", stem, bias=False)
@@ -49,6 +51,7 @@ def _layers(name: str, *, inputs: int, width: int) -> list[tuple[int, ...]]:
     return [(width, inputs, 1, 1), (width, width, 3, 3), (wide, width, 1, 1)]
 
 
-FAMILY = Family(
-    tables={"torchvision": table}, first="params/conv1/kernel", head="params/fc"
+_FAMILY = Family(
+    tables={"torchvision": _table}, first="params/conv1/kernel", head="params/fc"
 )
+FAMILIES = dict.fromkeys(DEPTHS, _FAMILY)

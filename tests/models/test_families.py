@@ -63,26 +63,6 @@ def test_any_number_of_input_channels_is_taken(name, channels):
     assert sum(a != b for a, b in zip(sizes, colour, strict=True)) == 1
 
 
-def _trained(name, dtype=None):
-    """Logits and gradients of two training passes that differ in their key."""
-    model = small(name, dtype=dtype)
-    given = variables(name)
-    rest = {key: value for key, value in given.items() if key != "params"}
-
-    def objective(params, key):
-        logits, _ = model.apply(
-            {"params": params, **rest},
-            image(),
-            train=True,
-            mutable=["batch_stats"],
-            rngs={"dropout": key},
-        )
-        return jnp.square(logits).sum(), logits
-
-    step = jax.jit(jax.grad(objective, has_aux=True))
-    return [step(given["params"], jax.random.key(seed)) for seed in (0, 0, 1)]
-
-
 def _drops(name):
     """The options of a network that leave something out in training."""
     return [o for o in ("dropout", "drop_path") if hasattr(small(name), o)]
@@ -129,6 +109,21 @@ def test_half_precision_is_close_to_single(name):
     half = apply(variables(name), image())
     assert half.dtype == jnp.float32
     assert 0 < np.abs(half - single).max() < 0.05 * np.abs(single).max()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("dropout", 1.0),
+        ("dropout", -0.1),
+        ("drop_path", 1.5),
+        ("width", 0),
+        ("width", 2.5),
+    ],
+)
+def test_a_value_that_an_option_cannot_have_is_refused(option, value):
+    with pytest.raises(ValueError, match=f"{option} must be .*, got {value}"):
+        make("convnext_tiny", num_outputs=1, **{option: value})
 
 
 @pytest.mark.parametrize("name", MODELS)

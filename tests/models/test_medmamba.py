@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import functools
 
+import jax
+import jax.numpy as jnp
 import pytest
 
+from liverjax.models import make
 from liverjax.models.medmamba import FourWayScan, MedMambaBlock, PatchMerging
 from liverjax.weights import medmamba
 from tests.models.blocks import check_block, inside
@@ -71,3 +74,16 @@ def test_an_oblong_image_agrees(shared):
 @pytest.mark.slow
 def test_gradients_agree_in_double_precision(shared):
     check_gradients(shared, SMALL, "float64")
+
+
+@pytest.mark.parametrize(
+    ("width", "size_px", "message"),
+    [(5, 32, "width must be even, got 5"), (4, 28, "1 x 1 cannot be halved")],
+)
+def test_what_cannot_be_halved_is_refused(width, size_px, message):
+    model = make("medmamba_t", num_outputs=1, width=width)
+    image = jax.ShapeDtypeStruct((1, size_px, size_px, 3), jnp.float32)
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(
+            functools.partial(model.init, train=False), jax.random.key(0), image
+        )

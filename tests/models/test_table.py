@@ -37,7 +37,7 @@ def test_a_depthwise_convolution_counts_one_input_an_output():
     assert _counted(depthwise, (2, 8, 8, 6), (7, 7, 1, 6)) == 2 * 64 * 49 * 6
 
 
-def test_loops_count_as_often_as_they_run():
+def test_scans_count_as_often_as_they_run():
     def power(x):
         return lax.scan(lambda c, _: (c @ x, None), x, length=5)[0]
 

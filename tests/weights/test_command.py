@@ -46,6 +46,22 @@ def test_a_file_is_converted_with_its_facts(tmp_path, source, capsys):
     assert str(path) in capsys.readouterr().out
 
 
+def test_input_statistics_can_be_given_and_are_told(tmp_path, source, capsys):
+    given = ["--input-mean", "0.5", "0.4", "0.3", "--input-std", "1", "2", "3"]
+    assert main(_flags(tmp_path, "--source", str(source), *given)) == 0
+    meta = load(tmp_path / "weights" / "resnet18.safetensors")[1]
+    assert meta.input_mean == (0.5, 0.4, 0.3)
+    assert meta.input_std == (1.0, 2.0, 3.0)
+    assert "mean (0.5, 0.4, 0.3), deviation (1.0, 2.0, 3.0)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("std", [["1"], ["1", "0", "1"]])
+def test_impossible_input_statistics_are_refused(tmp_path, source, capsys, std):
+    flags = _flags(tmp_path, "--source", str(source), "--input-std", *std)
+    assert main(flags) == 1
+    assert "must be as many, deviations above 0" in capsys.readouterr().err
+
+
 def test_download_asks_the_hub_for_the_published_file(tmp_path, source, monkeypatch):
     asked = []
 

@@ -83,9 +83,10 @@ def test_counters_are_neither_needed_nor_in_the_way():
     assert equal(flatten(convert("resnet18", without)), with_them)
 
 
-def test_the_prefix_of_parallel_training_is_taken_off():
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_prefixes_of_parallel_and_compiled_training_are_taken_off(prefix):
     tensors = published()
-    prefixed = {f"module.{key}": value for key, value in tensors.items()}
+    prefixed = {f"{prefix}{key}": value for key, value in tensors.items()}
     converted = flatten(convert("resnet18", tensors))
     assert equal(flatten(convert("resnet18", prefixed)), converted)
 
@@ -112,6 +113,10 @@ def _misshapen(tensors):
     tensors["layer1.0.conv1.weight"] = np.zeros((4, 4, 1, 1), np.float32)
 
 
+def _without_axes(tensors):
+    tensors["conv1.weight"] = np.zeros(3, np.float32)
+
+
 def _of_integers(tensors):
     tensors["bn1.weight"] = tensors["bn1.weight"].astype(np.int32)
 
@@ -126,6 +131,7 @@ def _not_finite(tensors):
         (_without, r"missing: layer3\.1\.bn2\.running_var"),
         (_with_more, r"surplus: layer3\.1\.se\.weight"),
         (_misshapen, r"layer1\.0\.conv1\.weight has shape .*expected \(4, 4, 3, 3\)"),
+        (_without_axes, r"conv1\.weight has shape \(3,\), expected 4 axes"),
         (_of_integers, r"bn1\.weight is int32, expected floats"),
         (_not_finite, r"fc\.bias has values that are not finite"),
     ],

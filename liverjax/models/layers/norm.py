@@ -26,12 +26,10 @@ class BatchNorm(nn.Module):
         eps: Added to the variance.
         momentum: Weight of the new batch in the running statistics (PyTorch's meaning;
             Flax's is one minus it).
-        dtype: Type of the result; ``None`` is the input's.
     """
 
     eps: float = 1e-5
     momentum: float = 0.1
-    dtype: Any = None
 
     @nn.compact
     def __call__(
@@ -67,7 +65,7 @@ class BatchNorm(nn.Module):
             factor = scale * lax.rsqrt(jnp.asarray(var.value) + self.eps)
             y = (_wide(x) - _spread(jnp.asarray(mean.value), x)) * _spread(factor, x)
             y += _spread(bias, x)
-        return y.astype(self.dtype or x.dtype)
+        return y.astype(x.dtype)
 
 
 class LayerNorm(nn.Module):
@@ -79,11 +77,9 @@ class LayerNorm(nn.Module):
     Attributes:
         eps: Added to the variance. No default: published networks differ, and float32
             hardly shows a wrong one.
-        dtype: Type of the result; ``None`` is the input's.
     """
 
     eps: float
-    dtype: Any = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "b *space c"]) -> Float[Array, "b *space c"]:
@@ -96,7 +92,7 @@ class LayerNorm(nn.Module):
         centred = wide - wide.mean(-1, keepdims=True)
         var = jnp.square(centred).mean(-1, keepdims=True)
         y = centred * lax.rsqrt(var + self.eps) * _spread(scale, x) + _spread(bias, x)
-        return y.astype(self.dtype or x.dtype)
+        return y.astype(x.dtype)
 
 
 class RMSNorm(nn.Module):

@@ -38,26 +38,6 @@ def max_pool(
     return _max_pool(x, Window((strides, 1), (edges, (0, 0))), (size, 1))
 
 
-def average_pool(
-    x: Float[Array, "b h w c"], *, size: int, strides: int, padding: int = 0
-) -> Float[Array, "b p q c"]:
-    """The mean of each window, accumulated in float32; padding counts as zeros.
-
-    Args:
-        x: Images.
-        size: Height and width of the window.
-        strides: Step of the window.
-        padding: Rows of zeros added on each side, at most half of ``size``.
-
-    Raises:
-        ValueError: If the window does not fit into the padded image.
-    """
-    window = _checked(x.shape, size, strides, padding)
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    total = functools.reduce(jnp.add, shifted(wide, taps=(size, size), window=window))
-    return (total / size**2).astype(x.dtype)
-
-
 def adaptive_average_pool(
     x: Float[Array, "b h w c"], *, size: int
 ) -> Float[Array, "b p q c"]:

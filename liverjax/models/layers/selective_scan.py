@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -142,7 +142,8 @@ def _by_form(
         x = jnp.pad(x, [(0, count * size - length)] + [(0, 0)] * (x.ndim - 1))
         return x.reshape(count, size, *x.shape[1:])
 
-    y, last = _chunked(_Inputs(*map(cut, inputs)), a, form)
+    found: Any = _chunked(_Inputs(*map(cut, inputs)), a, form)
+    y, last = found
     return y.reshape(count * size, *batch)[:length], last
 
 
