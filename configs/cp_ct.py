@@ -64,8 +64,10 @@ def get_config(variant: str = "") -> ConfigDict:
     config.model.weights_dir = "weights"
     config.model.compute_dtype = "float32"
     config.model.frozen = False  # True: linear heads on features, not augmented
-    options = config.model.options = ConfigDict({"dropout": 0.0})
-    options.width = config_dict.placeholder(int)  # None: the published one
+    options = config.model.options = ConfigDict()  # None: what was published
+    options.dropout = config_dict.placeholder(float)  # resnet18: 0
+    options.drop_path = config_dict.placeholder(float)
+    options.width = config_dict.placeholder(int)
 
     split = config.split = ConfigDict()
     split.folds = 10
@@ -151,7 +153,7 @@ def _demo(config: ConfigDict) -> None:
     config.prepare.patch_px = 80
     config.prepare.store_px = 104
     config.model.pretrained = "none"  # nothing is fetched
-    config.model.options.width = 16  # a quarter
+    config.model.options.width = 16  # a quarter of resnet18's
     config.split.folds = 5
     config.augment.elastic_px = (0.0, 4.0)
     config.augment.elastic_grid_px = 16

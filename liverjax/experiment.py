@@ -182,8 +182,9 @@ def claim_folder(folder: pathlib.Path, *, study: StudyConfig) -> None:
             json.loads(files.to_json(v)) for v in (values, config.to_dict(earlier))
         )
         raise InputError(
-            f"{folder}: holds a run of another config; choose another --workdir. It "
-            f"differs in {', '.join(_differences(then, now))}"
+            f"{folder}: holds a run of another config; choose another --workdir, or "
+            "remove the folder if nothing in it is needed. It differs in "
+            f"{', '.join(_differences(then, now))}"
         )
     if config.to_dict(earlier) != values and not (folder / "DONE").exists():
         files.write_json(path, values)
@@ -193,20 +194,18 @@ def check_study(study: StudyConfig) -> None:
     """Checks before any work that network, weights and baselines can be had.
 
     Raises:
-        InputError: If the model or an option is unknown, or weights, a table of
-            features or a manifest is missing.
+        InputError: If the model or an option is unknown or does not fit the images, or
+            weights, a table of features or a manifest is missing.
     """
     baselines.check(study)
     model = study.model
+    if "dtype" in model.options:
+        raise InputError("config.model.options: dtype is set by model.compute_dtype")
     try:
         models.make(model.name, num_outputs=study.task.num_outputs, **model.options)
     except ValueError as error:
         raise InputError(f"config.model: {error}") from None
-    if model.pretrained == "none":
-        return
-    weights.locate(
-        model.name, pretrained=model.pretrained, weights_dir=model.weights_dir
-    )
+    members.check_network(study)
 
 
 def weights_hash(study: StudyConfig) -> str:

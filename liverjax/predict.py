@@ -20,6 +20,7 @@ import numpy as np
 
 from liverjax.cohort import files, records, schema
 from liverjax.cohort.manifest import Examination, Manifest, MaskSource, read_manifest
+from liverjax.cohort.splits import read_splits
 from liverjax.config import StudyConfig, read_study
 from liverjax.errors import InputError, run_command
 from liverjax.tasks.question import Outcome
@@ -207,6 +208,17 @@ def main() -> int:
         found = predict(given.run, manifest, workers=given.workers, allow=given.allow)
     for one in found:
         print(_line(one))
+    trained_on = {
+        subject
+        for fold in read_splits(given.run / "splits.json")
+        for subject in (*fold.train, *fold.select)
+    }
+    known = sum(one.subject in trained_on for one in found)
+    if known:
+        print(
+            f"note: {known} of these are of subjects called as some that the run was "
+            "trained on; where they are the same patients, this is no test of it"
+        )
     if given.out:
         files.write_csv(
             given.out, [_row(one) for one in found], columns=list(_row(found[0]))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import pathlib
+import re
 import sys
 
 from absl import flags
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
 from liverjax.config import StudyConfig, from_config_dict
 from liverjax.errors import InputError
@@ -17,10 +20,14 @@ CONFIG = config_flags.DEFINE_config_file(
     "The study: a file of configs/, such as configs/cp_ct.py or configs/cp_ct.py:demo; "
     "any value is changed by --config.NAME=VALUE.",
 )
+# Its parsers read numbers and words alone.
+_NONE = re.compile(r"--?config\.([\w.]+)=None")
 
 
 def parse() -> StudyConfig:
     """Returns the study that the command line names, all flags parsed.
+
+    ``--config.NAME=None`` unsets a value, whatever its type.
 
     Raises:
         InputError: If a flag, the config file, an override or a value is wrong.
@@ -36,6 +43,9 @@ def parse() -> StudyConfig:
     path = pathlib.Path(config_file.partition("=")[2].partition(":")[0])
     if config_file and not path.is_file():
         raise InputError(f"--config: {path} is not there; expected a file of configs/")
+    unset = [match[1] for match in map(_NONE.fullmatch, sys.argv) if match]
+    # The config's flag reads sys.argv itself, too.
+    sys.argv = [word for word in sys.argv if not _NONE.fullmatch(word)]
     try:
         rest = flags.FLAGS(sys.argv)
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
@@ -44,7 +54,21 @@ def parse() -> StudyConfig:
         raise InputError(f"unexpected arguments {rest[1:]}; flags start with --")
     if CONFIG.value is None:
         raise InputError("--config is missing; for example --config=configs/cp_ct.py")
+    for name in unset:
+        _unset(CONFIG.value, name)
     return from_config_dict(CONFIG.value)
+
+
+def _unset(config: ConfigDict, name: str) -> None:
+    *groups, last = name.split(".")
+    try:
+        place = functools.reduce(operator.getitem, groups, config)
+        known = last in place
+    except (KeyError, TypeError):
+        known = False
+    if not known:
+        raise InputError(f"--config.{name}: no such value")
+    place[last] = None
 
 
 def saved(path: pathlib.Path) -> str:
@@ -61,4 +85,6 @@ def _sentence(error: Exception) -> str:
         text = f"{text.partition(': Error whilst')[0]}: {text.splitlines()[-1]}"
     text = text.replace("\\n", " ").replace("\\'", "'").replace("\n", " ")
     quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
-    return text[1:-1] if quoted else text
+    text = text[1:-1] if quoted else text
+    name = text.strip("'\"")
+    return f"--config has no value called {name!r}" if name.isidentifier() else text

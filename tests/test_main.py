@@ -172,6 +172,31 @@ def _two_rows(finished, tmp_path):
             "resnet19",
             marks=pytest.mark.slow,
         ),
+        pytest.param(
+            ("--config=configs/cp_ct.py:demo", "--config.model.options.depth=3"),
+            "no value called 'depth'",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ("--config=configs/cp_ct.py:demo", "--config.model.options.drop_path=0.1"),
+            "its options are dropout, dtype, width",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ("--config=configs/cp_ct.py:demo", "--config.model.option.width=None"),
+            "--config.model.option.width: no such value",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ("--config=configs/cp_ct.py:demo", "--config.cohort.phantom=None"),
+            "no prepared cohort",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ("--config=configs/cp_ct.py:demo", "--config.model.options.dtype=x"),
+            "no value called 'dtype'",
+            marks=pytest.mark.slow,
+        ),
         (
             ("--config=configs/cp_ct.py", "--config.model.weights_dir=nowhere"),
             "python -m liverjax.weights --model resnet18 --download",

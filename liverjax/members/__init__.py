@@ -8,7 +8,7 @@ from liverjax.members.networks import (
     predict_arrays,
     with_best,
 )
-from liverjax.members.run_folder import Run, every_member, open_run
+from liverjax.members.run_folder import Run, check_network, every_member, open_run
 from liverjax.members.seats import Seat
 from liverjax.members.training import Ended, train_member, train_members
 from liverjax.members.trials import make_trials, write_trials
@@ -19,6 +19,7 @@ __all__ = [
     "Network",
     "Run",
     "Seat",
+    "check_network",
     "every_member",
     "folder_of",
     "load_best",

@@ -36,11 +36,15 @@ class Network:
         learner: Its functions; ``learner.crop_fn`` turns a record's arrays into what
             ``learner.model`` sees.
         variables: ``params`` and ``batch_stats`` of the best epoch.
+        input_mean: Subtracted from images in [0, 1], a number a channel.
+        input_std: Then divided by.
     """
 
     study: StudyConfig
     learner: Learner
     variables: Mapping[str, Any]
+    input_mean: tuple[float, ...]
+    input_std: tuple[float, ...]
 
 
 def status_of(folder: pathlib.Path) -> str | None:
@@ -96,8 +100,9 @@ def load_network(run_folder: pathlib.Path, member: Member) -> Network:
         variables, about = _load_head(run_folder, member)
     else:
         variables, about = _load(folder_of(run_folder, member))
-    learner = make_learner(study, mean=about["input_mean"], std=about["input_std"])
-    return Network(study=study, learner=learner, variables=variables)
+    mean, std = (tuple(about[name]) for name in ("input_mean", "input_std"))
+    learner = make_learner(study, mean=mean, std=std)
+    return Network(study, learner, variables, input_mean=mean, input_std=std)
 
 
 def predict_arrays(

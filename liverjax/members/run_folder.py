@@ -12,7 +12,9 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
+import optax
 from jaxtyping import Float, Int, Num
 
 from liverjax import losses, models, weights
@@ -26,6 +28,7 @@ from liverjax.errors import InputError
 from liverjax.members.member import Member, of_study
 from liverjax.members.trials import make_trials
 from liverjax.tasks.question import Task
+from liverjax.train import state as states
 from liverjax.train.compile import Learner
 from liverjax.train.loop import Plan
 from liverjax.train.optimizer import adam
@@ -252,17 +255,58 @@ def starting_weights(
     )
     try:
         variables, meta = weights.load(path)
+        if meta.model != model.name:
+            raise weights.WeightsError(
+                f"these are weights of {meta.model}, config.model.name is {model.name}"
+            )
         adapted = weights.adapt(
             variables,
             model=model.name,
             num_outputs=study.task.num_outputs,
             in_channels=channels,
+            image_px=study.prepare.patch_px,
         )
     except weights.WeightsError as error:
         raise InputError(f"{path}: {error}") from None
     mean = weights.spread(meta.input_mean, in_channels=channels)
     std = weights.spread(meta.input_std, in_channels=channels)
     return adapted.variables, mean, std
+
+
+def check_network(study: StudyConfig) -> None:
+    """Builds a study's network on the images it will see, by shapes alone.
+
+    Raises:
+        InputError: If the network, its options or its weights cannot be had, or do not
+            fit the images.
+    """
+    variables, mean, std = starting_weights(study)
+    px, channels = study.prepare.patch_px, len(study.prepare.channels)
+    images = jax.ShapeDtypeStruct((1, px, px, channels), np.float32)
+
+    def create(image: Any, variables: Any) -> Any:
+        return states.create_state(
+            states.member_key(0, fold=0),
+            model=make_learner(study, mean=mean, std=std).model,
+            tx=optax.identity(),
+            image=image,
+            variables=variables,
+        )
+
+    given = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), variables)
+    try:
+        jax.eval_shape(create, images, given)
+    except ValueError as error:
+        hint = ""
+        if study.model.pretrained != "none" and study.model.options.get("width"):
+            hint = (
+                "; pretrained weights have the published width: set "
+                "model.options.width=None, or model.pretrained=none"
+            )
+        raise InputError(
+            f"config.model: {study.model.name} on images of {px} x {px} px "
+            f"(prepare.patch_px): {error}{hint}"
+        ) from None
 
 
 def make_learner(

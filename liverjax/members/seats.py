@@ -114,6 +114,11 @@ class Seats:
                 for spec in run.cohort.arrays
             }
             shapes = resident.place(every, sharding, overlap=kind.records - 1)
+        name = ", ".join(map(str, group))
+        _log.info(
+            "%s: compiling %s (a large network takes minutes on a CPU)",
+            *(name, run.study.model.name),
+        )
         programs = compile_programs(
             run.learner,
             arrays=shapes,
@@ -125,7 +130,6 @@ class Seats:
             variables=run.variables,
             num_outputs=run.task.num_outputs,
         )
-        name = ", ".join(map(str, group))
         _log.info("%s: compiled in %.1f s", name, programs.compile_s)
         return programs
 

@@ -103,7 +103,8 @@ def make(name: str, *, num_outputs: int, **options: Any) -> nn.Module:
         **options: What the architecture leaves open, of ``OPTIONS``: ``width``
             (channels of the first stage, the others in proportion), ``dropout`` (before
             the head), ``drop_path`` (stochastic depth), ``dtype`` (compute type),
-            ``image_size`` (pixels a side). ``None`` is the published value.
+            ``image_size`` (pixels a side). ``None`` is the published value, also of an
+            option that the architecture lacks.
 
     Raises:
         ValueError: If the name, an option, its value or ``num_outputs`` is not a
@@ -111,6 +112,7 @@ def make(name: str, *, num_outputs: int, **options: Any) -> nn.Module:
     """
     if name not in MODELS:
         raise ValueError(f"unknown model {name!r}; known are {', '.join(MODELS)}")
+    options = {key: value for key, value in options.items() if value is not None}
     known = option_names(name)
     unknown = [option for option in options if option not in known]
     if unknown:
@@ -119,7 +121,6 @@ def make(name: str, *, num_outputs: int, **options: Any) -> nn.Module:
         )
     if num_outputs < 1:
         raise ValueError(f"num_outputs must be at least 1, got {num_outputs}")
-    options = {key: value for key, value in options.items() if value is not None}
     for option, value in options.items():
         if option in ("drop_path", "dropout") and not 0 <= value < 1:
             raise ValueError(f"{option} must be in [0, 1), got {value}")

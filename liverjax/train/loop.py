@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import math
 import pathlib
 import threading
 import time
@@ -277,14 +278,17 @@ class _Run:
             standing.state.variables,
             put(np.asarray(better), self.programs.sharding),
         )
-        rate = self.epoch_steps * self.programs.batch_size / max(self.epoch_s, 1e-9)
+        # A start that goes on at an epoch's end has timed none of its steps.
+        step_s = self.epoch_s / self.epoch_steps if self.epoch_steps else math.nan
+        rate = self.programs.batch_size / max(step_s, 1e-9)
+        left_s = (self.plan.epochs - epoch - 1) * standing.position * step_s
         line = {
             "epoch": epoch,
             "loss": float(np.asarray(standing.losses)[: standing.position].mean()),
             "select_score": select_score,
             "select_loss": select_loss,
             "learning_rate": learning_rate,
-            "images_per_s": rate,
+            "images_per_s": rate if self.epoch_steps else None,
             "seconds": self.epoch_s,
             "compile_s": self.programs.compile_s,
         }
@@ -292,8 +296,7 @@ class _Run:
         with (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         _log.info(
-            "%s: epoch %d of %d, loss %.4g, selection %.4g (loss %.4g)%s, %.0f "
-            "images/s, at most %s left",
+            "%s: epoch %d of %d, loss %.4g, selection %.4g (loss %.4g)%s%s",
             self.folder.name,
             epoch + 1,
             self.plan.epochs,
@@ -301,8 +304,9 @@ class _Run:
             select_score,
             select_loss,
             ", best so far" if better else "",
-            rate,
-            duration((self.plan.epochs - epoch - 1) * self.epoch_s),
+            f", {rate:.0f} images/s, at most {duration(left_s)} left"
+            if self.epoch_steps
+            else "",
         )
         self.told_at = time.monotonic()
         state = standing.state.replace(epoch=np.asarray(epoch + 1, np.int32))

@@ -8,7 +8,7 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from liverjax.weights.convert import FAMILIES, convert
+from liverjax.weights.convert import FAMILIES, convert, sizes_of
 from liverjax.weights.naming import WeightsError, flatten
 from liverjax.weights.read import read
 from liverjax.weights.sources import SOURCES, Source, download
@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flat = flatten(variables)
     count = sum(a.size for key, a in flat.items() if key.startswith("params/"))
     print(f"{path}: {flags.model}, {count:,} parameters, from {file}")
+    if not sizes_of(flags.model, flat).num_outputs:
+        print("no last layer in it: a study starts one anew")
     print(f"input, of [0, 1]: mean {meta.input_mean}, deviation {meta.input_std}")
     return 0
 

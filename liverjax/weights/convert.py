@@ -55,7 +55,8 @@ def convert(name: str, tensors: Tensors) -> Variables:
     the image's size are those of the tensors. What parallel or compiled training puts
     before all names (``module.``, ``_orig_mod.``) is taken off. Counters
     (``num_batches_tracked``) have no use here; they are left out, whether they are
-    there or not.
+    there or not. Weights whose last layer was taken off come back without ``head``,
+    which :func:`~liverjax.weights.adapt` then lets start anew.
 
     Args:
         name: A key of ``FAMILIES``.
@@ -72,7 +73,11 @@ def convert(name: str, tensors: Tensors) -> Variables:
         key=lambda s: len({e.name for e in family.tables[s](name, _ANY)} & {*tensors}),
     )
     sizes = _sizes_in(tensors, name=name, scheme=scheme)
-    entries = family.tables[scheme](name, sizes)
+    entries = [
+        entry
+        for entry in family.tables[scheme](name, sizes)
+        if sizes.num_outputs or not _is_head(entry, family)
+    ]
     _check(name, tensors, entries)
     unused = [e.name for e in entries if not e.path and e.name in tensors]
     if unused:
@@ -130,18 +135,18 @@ def sizes_of(name: str, flat: Mapping[str, np.ndarray]) -> Sizes:
     """Width, input channels and outputs of variables given by path.
 
     Raises:
-        WeightsError: If the first convolution or the head is not there.
+        WeightsError: If the first convolution is not there.
     """
     family = _family(name)
-    head = f"{family.head}/kernel"
-    for path in filter(None, (family.first, head, family.positions)):
+    for path in filter(None, (family.first, family.positions)):
         if path not in flat:
             raise WeightsError(f"these are not variables of {name}: {path} is missing")
     in_channels, width = flat[family.first].shape[-2:]
+    head = flat.get(f"{family.head}/kernel")
     return Sizes(
         width=width,
         in_channels=in_channels,
-        num_outputs=flat[head].shape[-1],
+        num_outputs=0 if head is None else head.shape[-1],
         tokens=flat[family.positions].shape[1] if family.positions else 0,
     )
 
@@ -151,6 +156,10 @@ def _family(name: str) -> Family:
         known = ", ".join(FAMILIES)
         raise WeightsError(f"no naming table for model {name!r}; known are {known}")
     return FAMILIES[name]
+
+
+def _is_head(entry: Entry, family: Family) -> bool:
+    return entry.path.rpartition("/")[0] == family.head
 
 
 def _without_prefix(tensors: Tensors) -> Tensors:
@@ -166,8 +175,12 @@ def _sizes_in(tensors: Tensors, *, name: str, scheme: str) -> Sizes:
     """What the architecture leaves open, by the tensors that tell it."""
     family = _family(name)
     entries = {e.path: e for e in family.tables[scheme](name, _ANY)}
-    shapes = {}
-    for path in filter(None, (family.first, f"{family.head}/kernel", family.positions)):
+    shapes, head = {}, f"{family.head}/kernel"
+    headless = not any(
+        e.name in tensors for e in entries.values() if _is_head(e, family)
+    )
+    paths = (family.first, "" if headless else head, family.positions)
+    for path in filter(None, paths):
         key, axes = entries[path].name, len(entries[path].shape)
         if key not in tensors:
             raise WeightsError(
@@ -184,7 +197,7 @@ def _sizes_in(tensors: Tensors, *, name: str, scheme: str) -> Sizes:
     return Sizes(
         width=width,
         in_channels=in_channels,
-        num_outputs=shapes[f"{family.head}/kernel"][0],
+        num_outputs=0 if headless else shapes[head][0],
         tokens=shapes[family.positions][1] if family.positions else 0,
     )
 

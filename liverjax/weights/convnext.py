@@ -145,7 +145,7 @@ def _head(sizes: Sizes, names: _Names) -> list[Entry]:
 
 
 _FAMILY = Family(
-    tables={"torchvision": _torchvision, "timm": _timm, "facebook": _facebook},
+    tables={"timm": _timm, "torchvision": _torchvision, "facebook": _facebook},
     first="params/stem_conv/kernel",
     head="params/head",
 )

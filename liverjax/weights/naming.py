@@ -115,7 +115,7 @@ class Sizes:
     Attributes:
         width: Channels behind the first convolution.
         in_channels: Of the images.
-        num_outputs: Numbers an image gets.
+        num_outputs: Numbers an image gets; 0 without a head.
         tokens: Rows of the position embedding; 0 where there is none.
     """
 
@@ -131,7 +131,7 @@ class Family:
 
     Attributes:
         tables: For each naming scheme, the table of an architecture of given sizes, in
-            published order.
+            published order; timm's first where timm has the architecture.
         first: Path of the first convolution's kernel (..., in, width).
         head: Path of the last layer, with ``kernel`` (in, out) and ``bias`` in it.
         positions: Path of the position embedding (1, tokens, width); empty without.

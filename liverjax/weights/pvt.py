@@ -100,7 +100,7 @@ def _timm(name: str, sizes: Sizes) -> list[Entry]:
 
 
 _FAMILY = Family(
-    tables={"authors": _authors, "timm": _timm},
+    tables={"timm": _timm, "authors": _authors},
     first="params/stage1_embed_conv/kernel",
     head="params/head",
 )

@@ -86,11 +86,13 @@ def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
             warnings.simplefilter("ignore", UserWarning)
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        # PyTorch's own text advises to let the code in the file run.
         foreign = re.search(r"GLOBAL (\S+)", str(error))
         raise WeightsError(
-            f"{path} is damaged, or holds more than tensors and is not opened because "
-            "it could run code; where you trust it, save its tensors alone "
-            f"({foreign[1] if foreign else str(error).splitlines()[0]})"
+            f"{path} holds {foreign[1]}, no tensor, and is not opened because it could "
+            "run code; whoever trusts it saves model.state_dict() alone"
+            if foreign
+            else f"{path} is no PyTorch file of tensors, or is damaged"
         ) from error
     return _as_arrays(path, _unwrapped(path, content))
 

@@ -52,6 +52,8 @@ def _layers(name: str, *, inputs: int, width: int) -> list[tuple[int, ...]]:
 
 
 _FAMILY = Family(
-    tables={"torchvision": _table}, first="params/conv1/kernel", head="params/fc"
+    tables={"timm": _table, "torchvision": _table},
+    first="params/conv1/kernel",
+    head="params/fc",
 )
 FAMILIES = dict.fromkeys(DEPTHS, _FAMILY)

@@ -111,10 +111,18 @@ def find(name: str, *, weights_dir: str | os.PathLike[str]) -> pathlib.Path:
     path = pathlib.Path(weights_dir) / f"{name}.safetensors"
     if path.is_file():
         return path
-    origin = "--download" if name in SOURCES else "--source FILE.safetensors"
+    command = f"python -m liverjax.weights --model {name}"
+    if name in SOURCES:
+        source = f"{SOURCES[name].repository}/{SOURCES[name].file}"
+        raise FileNotFoundError(
+            f"no weights of {name} at {path}; fetch them with `{command} --download "
+            f"--out {weights_dir}`, or convert {source}, copied here, with --source "
+            "FILE instead of --download"
+        )
     raise FileNotFoundError(
-        f"no weights of {name} at {path}; fetch them with "
-        f"`python -m liverjax.weights --model {name} {origin} --out {weights_dir}`"
+        f"no weights of {name} at {path}, and none were published; train from scratch "
+        f"(model.pretrained=none), or convert your own with `{command} --source FILE "
+        f"--out {weights_dir}`"
     )
 
 

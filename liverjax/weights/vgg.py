@@ -91,7 +91,7 @@ def _first_hidden(sizes: Sizes) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 _FAMILY = Family(
-    tables={"torchvision": _torchvision, "timm": _timm},
+    tables={"timm": _timm, "torchvision": _torchvision},
     first="params/conv1_0/kernel",
     head="params/head",
 )

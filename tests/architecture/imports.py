@@ -105,6 +105,7 @@ LEVELS = {
     "liverjax.members": 8,
     "data_prep": 9,
     "liverjax.predict": 9,
+    "liverjax.export": 9,
     "liverjax.baselines": 9,
     "liverjax.experiment": 9,
     "liverjax.together": 9,

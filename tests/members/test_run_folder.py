@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import pytest
 
 from liverjax import members, models, weights
 from liverjax.cohort import files, schema
+from liverjax.config import read_study
 from liverjax.errors import InputError
 from liverjax.members.run_folder import read_examinations
 from liverjax.tasks import ChildPugh
@@ -144,3 +146,38 @@ def test_a_config_that_is_not_one_is_refused(tmp_path):
     files.write_json(folder / "config.json", values | {"surplus": 1})
     with pytest.raises(InputError, match="surplus is unknown"):
         members.open_run(folder)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"name": "vgg16"}, r"vgg16 on images of \d+ x \d+ px \(prepare.patch_px\)"),
+        ({"name": "vgg17"}, "unknown model 'vgg17'"),
+    ],
+)
+def test_a_network_that_does_not_fit_its_images_is_told_by_shapes(
+    tmp_path, model, message
+):
+    folder = write_run(tmp_path)
+    with_model(folder, **model)
+    study = read_study(folder)
+    small = dataclasses.replace(study.prepare, patch_px=16, store_px=16)
+    with pytest.raises(InputError, match=message):
+        members.check_network(dataclasses.replace(study, prepare=small))
+
+
+def test_weights_of_another_network_or_width_are_told_by_shapes(tmp_path):
+    folder, path = write_run(tmp_path), tmp_path / "resnet18.safetensors"
+    wide = models.make("resnet18", num_outputs=3, width=8)
+    variables = jax.jit(functools.partial(wide.init, train=False))(
+        jax.random.key(0), np.zeros((1, 32, 32, 3), np.float32)
+    )
+    meta = weights.Meta("resnet18", (0.5,) * 3, (0.2,) * 3)
+    weights.save(variables, path, meta=meta)
+    options = {"width": 4}
+    with_model(folder, name="resnet18", pretrained=str(path), options=options)
+    with pytest.raises(InputError, match=r"set model\.options\.width=None"):
+        members.check_network(read_study(folder))
+    with_model(folder, name="resnet34")
+    with pytest.raises(InputError, match="these are weights of resnet18"):
+        members.check_network(read_study(folder))

@@ -70,3 +70,50 @@ def test_what_cannot_be_adapted_is_refused():
         adapt(_variables(), model="resnet18", num_outputs=0, in_channels=3)
     with pytest.raises(WeightsError, match="params/conv1/kernel is missing"):
         adapt({"params": {}}, model="resnet18", num_outputs=1, in_channels=3)
+
+
+def test_places_of_a_square_are_resized_as_by_timm_and_the_class_stays_amid_them():
+    torch = pytest.importorskip("torch")
+    places = np.random.default_rng(0).standard_normal((1, 17, 3)).astype(np.float32)
+    variables = convert("vim_tiny", published("vim_tiny"))
+    width = variables["params"]["pos_embed"].shape[2]
+    places = np.resize(places, (1, 17, width))
+    variables["params"]["pos_embed"] = places
+    for side in (3, 6):
+        adapted = adapt(
+            variables,
+            model="vim_tiny",
+            num_outputs=5,
+            in_channels=3,
+            image_px=16 * side,
+        ).variables["params"]["pos_embed"]
+        assert adapted.shape == (1, side * side + 1, width)
+        middle = side * side // 2
+        np.testing.assert_array_equal(adapted[:, middle], places[:, 8])
+        square = np.delete(places, 8, axis=1).reshape(1, 4, 4, width)
+        expected = torch.nn.functional.interpolate(
+            torch.from_numpy(square.transpose(0, 3, 1, 2)),
+            size=(side, side),
+            mode="bicubic",
+            antialias=True,
+        ).numpy()
+        found = np.delete(adapted, middle, axis=1).reshape(1, side, side, width)
+        np.testing.assert_allclose(
+            found, expected.transpose(0, 2, 3, 1), rtol=1e-5, atol=1e-5
+        )
+
+
+def test_weights_without_a_last_layer_start_one_anew():
+    tensors = {k: v for k, v in published().items() if not k.startswith("fc.")}
+    variables = convert("resnet18", tensors)
+    assert "fc" not in variables["params"]
+    adapted = adapt(variables, model="resnet18", num_outputs=2, in_channels=3)
+    assert adapted.fresh == ("params/fc/kernel", "params/fc/bias")
+    assert equal(flatten(adapted.variables), flatten(variables))
+
+
+def test_half_a_last_layer_is_named():
+    tensors = published()
+    del tensors["fc.bias"]
+    with pytest.raises(WeightsError, match=r"missing: '?fc\.bias"):
+        convert("resnet18", tensors)

@@ -171,5 +171,5 @@ def test_export_names_variables_that_are_missing_or_not_known():
 
 def test_export_refuses_a_scheme_it_does_not_know():
     variables = convert("resnet18", published())
-    with pytest.raises(WeightsError, match="known: torchvision"):
+    with pytest.raises(WeightsError, match="known: timm, torchvision"):
         export("resnet18", variables, scheme="keras")
