@@ -18,6 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", help="some of them; all if none is given")
     parser.add_argument("--markdown", action="store_true", help="as docs/models.md")
     flags = parser.parse_args(arguments)
+    if not flags.names and sys.stderr.isatty():
+        print("all networks take a minute; docs/models.md has them", file=sys.stderr)
     try:
         rows = table.rows(flags.names)
     except ValueError as error:

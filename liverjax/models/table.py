@@ -53,6 +53,7 @@ class Row:
 
     Attributes:
         name: Key of `MODELS`.
+        width: Channels of the first stage, as the option ``width`` counts them.
         parameters: Their number.
         multiply_adds: Of convolutions and matrix products for an image of 224 pixels.
         weights_mib: Of parameters and statistics, float32.
@@ -64,6 +65,7 @@ class Row:
     """
 
     name: str
+    width: int
     parameters: int
     multiply_adds: int
     weights_mib: float
@@ -75,7 +77,8 @@ class Row:
 
 def row(name: str) -> Row:
     """The table's row of the network ``name``."""
-    model, image = make(name, num_outputs=OUTPUTS), _images(1)
+    model: Any = make(name, num_outputs=OUTPUTS)
+    image = _images(1)
     init = functools.partial(model.init, train=False)
     born = jax.eval_shape(init, jax.random.key(0), image)
     evaluate = functools.partial(model.apply, train=False)
@@ -84,6 +87,7 @@ def row(name: str) -> Row:
     kept = _kept_bytes(model, born, _images(3)) - _kept_bytes(model, born, _images(2))
     return Row(
         name=name,
+        width=model.width,
         parameters=sum(leaf.size for leaf in jax.tree.leaves(born["params"])),
         multiply_adds=multiply_adds(jax.make_jaxpr(evaluate)(born, image).jaxpr),
         weights_mib=_bytes(born) / MIB,
@@ -168,15 +172,16 @@ def _bytes(tree: Any) -> int:
 
 _HEAD = (
     "name",
+    "width",
     "parameters",
     "paper (M)",
     "multiply-adds (M)",
     "weights (MiB)",
     "kept per image (MiB)",
     "published weights",
-    "licence",
+    "their licence",
 )
-_NUMBERS = 6  # columns before this one, but for the name, are numbers
+_NUMBERS = 7  # columns before this one, but for the name, are numbers
 
 
 def as_text(rows: Sequence[Row]) -> str:
@@ -213,6 +218,7 @@ def _cells(row: Row, *, linked: bool) -> tuple[str, ...]:
     mark = "*" if row.name in NOTES else ""
     return (
         row.name,
+        str(row.width),
         f"{row.parameters:,}",
         f"{row.paper_m:.2f}{mark}" if row.paper_m else "",
         f"{row.multiply_adds / 1e6:,.0f}",
@@ -232,7 +238,11 @@ def _footnotes(rows: Sequence[Row]) -> list[str]:
         f"Multiply-adds: one image of {SIZE_PX} pixels, convolutions and matrix "
         "products alone; a selective scan's own work is not in them.",
         "Kept: what a training step holds for the gradient, float32, before the "
-        "compiler fuses or drops any of it.",
+        "compiler fuses or drops any of it. With Adam a step holds four times the "
+        "weights (and gradients and moments), and the batch times what is kept.",
+        "Width: channels of the first stage, changed by the option of that name; "
+        "published weights fit this one alone.",
+        "Licence: of the published weights; cc-by-nc-sa forbids commercial use.",
         *(f"{name}*: {note}" for name, note in NOTES.items() if name in names),
     ]
 

@@ -68,7 +68,7 @@ def test_kept_memory_is_at_least_the_stages_that_a_gradient_needs():
 def test_papers_numbers_stand_beside_ours_and_differences_are_told():
     found = rows(["mobilenet_v3_small", "vgg19"])
     text = as_text(found)
-    assert "139,582,531     139.58 " in text
+    assert "64  139,582,531     139.58 " in text
     assert "1,520,931      1.67*" in text
     assert "mobilenet_v3_small*: The benchmark's 1.67 million are not" in text
     for one in found:

@@ -6,6 +6,7 @@ import csv
 import functools
 import json
 import math
+import pathlib
 
 import jax
 import numpy as np
@@ -17,6 +18,16 @@ from liverjax.weights.naming import flatten
 from tests.models.families import SMALLEST, small
 from tests.whole_path import SMALLEST as SMALLEST_STUDY
 from tests.whole_path import run
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.slow
+def test_the_script_of_the_docs_runs(capsys):
+    text = (ROOT / "docs" / "networks.md").read_text(encoding="utf-8")
+    script = text.split("```python\n")[1].split("```")[0]
+    exec(compile(script, "networks.md", "exec"), {})
+    assert capsys.readouterr().out.endswith("\n(1, 7, 7)\n")
 
 
 @pytest.mark.slow
