@@ -72,13 +72,18 @@ def convert(name: str, tensors: Tensors) -> Variables:
         family.tables,
         key=lambda s: len({e.name for e in family.tables[s](name, _ANY)} & {*tensors}),
     )
-    sizes = _sizes_in(tensors, name=name, scheme=scheme)
-    entries = [
-        entry
-        for entry in family.tables[scheme](name, sizes)
-        if sizes.num_outputs or not _is_head(entry, family)
-    ]
-    _check(name, tensors, entries)
+    try:
+        sizes = _sizes_in(tensors, name=name, scheme=scheme)
+        entries = [
+            entry
+            for entry in family.tables[scheme](name, sizes)
+            if sizes.num_outputs or not _is_head(entry, family)
+        ]
+        _check(name, tensors, entries)
+    except WeightsError as error:
+        others = [other for other in _called_alike(tensors) if other != name]
+        hint = f"; the names are those of {' or '.join(others)}" if others else ""
+        raise WeightsError(f"{error}{hint}") from None
     unused = [e.name for e in entries if not e.path and e.name in tensors]
     if unused:
         _LOG.info("%s: %d counters of batches are not needed", name, len(unused))
@@ -156,6 +161,19 @@ def _family(name: str) -> Family:
         known = ", ".join(FAMILIES)
         raise WeightsError(f"no naming table for model {name!r}; known are {known}")
     return FAMILIES[name]
+
+
+def _called_alike(tensors: Tensors) -> list[str]:
+    """The architectures whose published names are just these, counters aside."""
+    found = []
+    for name, family in FAMILIES.items():
+        for table in family.tables.values():
+            entries = table(name, _ANY)
+            counters = {entry.name for entry in entries if not entry.path}
+            if {entry.name for entry in entries} - counters == {*tensors} - counters:
+                found.append(name)
+                break
+    return found
 
 
 def _is_head(entry: Entry, family: Family) -> bool:

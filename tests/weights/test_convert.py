@@ -169,6 +169,14 @@ def test_export_names_variables_that_are_missing_or_not_known():
         export("resnet18", variables)
 
 
+def test_a_file_of_another_network_is_told_by_its_names():
+    with pytest.raises(WeightsError, match=r"; the names are those of resnet18$"):
+        convert("resnet50", published("resnet18"))
+    several = r"; the names are those of vim_base or vim_small or vim_tiny$"
+    with pytest.raises(WeightsError, match=several):
+        convert("lfs", published("vim_tiny"))
+
+
 def test_export_refuses_a_scheme_it_does_not_know():
     variables = convert("resnet18", published())
     with pytest.raises(WeightsError, match="known: timm, torchvision"):

@@ -78,7 +78,7 @@ def test_a_torch_file_that_could_run_code_is_not_opened(tmp_path):
     ran = tmp_path / "ran"
     path = tmp_path / "model.pth"
     torch.save({"weight": _Trap(str(ran))}, path)
-    with pytest.raises(WeightsError, match=r"could run code; .*\(\w+\.open\)"):
+    with pytest.raises(WeightsError, match=r"holds \w+\.open, no tensor, .* run code"):
         read(path)
     assert not ran.exists()
 
@@ -96,7 +96,7 @@ def test_a_plain_pickle_or_a_cut_off_file_is_refused(tmp_path):
     path = tmp_path / "model.pth"
     for content in (pickle.dumps({"weight": np.zeros(3)}), b"PK\x03\x04 cut off"):
         path.write_bytes(content)
-        with pytest.raises(WeightsError, match="damaged, or holds more than tensors"):
+        with pytest.raises(WeightsError, match=r"no PyTorch file of tensors|no tensor"):
             read(path)
 
 
