@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import operator
 import pathlib
 import re
 import sys
+from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -61,12 +60,10 @@ def parse() -> StudyConfig:
 
 def _unset(config: ConfigDict, name: str) -> None:
     *groups, last = name.split(".")
-    try:
-        place = functools.reduce(operator.getitem, groups, config)
-        known = last in place
-    except (KeyError, TypeError):
-        known = False
-    if not known:
+    place: Any = config
+    for group in groups:
+        place = place[group] if isinstance(place, ConfigDict) and group in place else ()
+    if not isinstance(place, ConfigDict) or last not in place:
         raise InputError(f"--config.{name}: no such value")
     place[last] = None
 
