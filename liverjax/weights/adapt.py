@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from liverjax.weights import vim
+import liverjax.weights.vim as vim
 from liverjax.weights.convert import FAMILIES, sizes_of
 from liverjax.weights.naming import Variables, WeightsError, flatten, nest
 
