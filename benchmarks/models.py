@@ -199,7 +199,12 @@ def measure(args: argparse.Namespace, names: Sequence[str]) -> pathlib.Path:
                 contenders = {"ours": step}
                 if kind in rival:
                     contenders["rival"] = rival[kind]
-                found = race(contenders, batch=batch, seconds=args.seconds)
+                try:
+                    found = race(contenders, batch=batch, seconds=args.seconds)
+                except ValueError as error:
+                    # Batch statistics of a single value, in PyTorch alike.
+                    print(f"{label}: {error}", flush=True)
+                    continue
                 shown = {key: f"{value:.4g}" for key, value in found.items()}
                 print(label, shown, flush=True)
                 if "rival" in found:
