@@ -14,6 +14,7 @@ import pathlib
 
 from liverjax import weights
 from liverjax.errors import InputError, run_command
+from liverjax.weights import store
 
 
 def export(
@@ -33,8 +34,6 @@ def export(
     Raises:
         InputError: If no network is finished, or the architecture has no such scheme.
     """
-    from safetensors.numpy import save_file
-
     from liverjax.members import networks
 
     members = networks.with_best(run)
@@ -60,9 +59,8 @@ def export(
             "target": study.task.target_column,
             "classes": list(study.task.classes),
         }
-        out.mkdir(parents=True, exist_ok=True)
         paths.append(out / f"{member.id}.safetensors")
-        save_file(tensors, paths[-1], metadata={"liverjax": json.dumps(about)})
+        store.write(tensors, paths[-1], facts={"liverjax": json.dumps(about)})
     return paths
 
 

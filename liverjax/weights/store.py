@@ -9,6 +9,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from liverjax.weights.naming import Variables, WeightsError, flatten, nest
 from liverjax.weights.read import open_safetensors
 
@@ -41,14 +43,30 @@ def save(
 
     Names are slash-separated paths (``params/conv1/kernel``).
     """
+    facts = {"format": _FORMAT, "meta": json.dumps(dataclasses.asdict(meta))}
+    write(flatten(variables), path, facts=facts)
+
+
+def write(
+    tensors: Mapping[str, np.ndarray],
+    path: str | os.PathLike[str],
+    *,
+    facts: Mapping[str, str],
+) -> None:
+    """Writes a safetensors file whole or not at all, folders included.
+
+    Args:
+        tensors: By name.
+        path: Of the file.
+        facts: Its metadata.
+    """
     from safetensors.numpy import save_file
 
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-    facts = {"format": _FORMAT, "meta": json.dumps(dataclasses.asdict(meta))}
     try:
-        save_file(flatten(variables), unfinished, metadata=facts)
+        save_file(dict(tensors), unfinished, metadata=dict(facts))
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
