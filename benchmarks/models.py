@@ -234,15 +234,14 @@ def check_size(name: str, size: tuple[int, int], **options: Any) -> dict[str, An
     import jax.numpy as jnp
 
     from liverjax.models import make, option_names
+    from liverjax.train.compile import QUICKLY_BUILT
 
     can_drop = [kind for kind in ("dropout", "drop_path") if kind in option_names(name)]
     options |= dict.fromkeys(can_drop, DROPPED)
     half = make(name, num_outputs=3, dtype="bfloat16", **options)
     single = make(name, num_outputs=3, **options)
-    # Compiling takes longer than running.
-    jit = functools.partial(
-        jax.jit, compiler_options={"xla_backend_optimization_level": 0}
-    )
+    on_cpu = jax.default_backend() == "cpu"
+    jit = functools.partial(jax.jit, compiler_options=QUICKLY_BUILT if on_cpu else None)
     rng = np.random.default_rng(0)
     image = jnp.asarray(rng.standard_normal((2, *size, 3)), jnp.float32)
     init = functools.partial(half.init, train=False)

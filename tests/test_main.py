@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import re
 import shutil
@@ -141,70 +142,62 @@ def _two_rows(finished, tmp_path):
     return path
 
 
+_slow = functools.partial(pytest.param, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ((), "--config is missing"),
-        pytest.param(
+        _slow(
             ("--config=configs/none.py",),
             "configs/none.py is not there",
-            marks=pytest.mark.slow,
         ),
         (("--config=configs/cp_ct.py:dmeo",), "expected 'demo' or 'one_channel'"),
         (("--config=configs/cp_ct.py", "--config.train.epoch=3"), '"epochs" instead'),
-        pytest.param(
+        _slow(
             ("--config=configs/cp_ct.py", "--config.train.epochs=many"),
             "epochs",
-            marks=pytest.mark.slow,
         ),
-        pytest.param(
+        _slow(
             ("--config=configs/cp_ct.py", "extra"),
             "unexpected arguments ['extra']",
-            marks=pytest.mark.slow,
         ),
-        pytest.param(
+        _slow(
             ("--config=configs/cp_ct.py", "--wordkir=x"),
             "wordkir",
-            marks=pytest.mark.slow,
         ),
-        pytest.param(
+        _slow(
             ("--config=configs/cp_ct.py", "--config.model.name=resnet19"),
             "resnet19",
-            marks=pytest.mark.slow,
         ),
-        pytest.param(
+        _slow(
             ("--config=configs/cp_ct.py:demo", "--config.model.options.depth=3"),
             "no value called 'depth'",
-            marks=pytest.mark.slow,
         ),
-        pytest.param(
+        _slow(
             ("--config=configs/cp_ct.py:demo", "--config.model.options.drop_path=0.1"),
             "its options are dropout, dtype, width",
-            marks=pytest.mark.slow,
         ),
-        pytest.param(
+        _slow(
             ("--config=configs/cp_ct.py:demo", "--config.model.option.width=None"),
             "--config.model.option.width: no such value",
-            marks=pytest.mark.slow,
         ),
-        pytest.param(
+        _slow(
             ("--config=configs/cp_ct.py:demo", "--config.cohort.phantom=None"),
             "no prepared cohort",
-            marks=pytest.mark.slow,
         ),
-        pytest.param(
+        _slow(
             ("--config=configs/cp_ct.py:demo", "--config.model.options.dtype=x"),
             "no value called 'dtype'",
-            marks=pytest.mark.slow,
         ),
         (
             ("--config=configs/cp_ct.py", "--config.model.weights_dir=nowhere"),
             "python -m liverjax.weights --model resnet18 --download",
         ),
-        pytest.param(
+        _slow(
             ("--config=configs/cp_ct.py", "--config.model.pretrained=none"),
             "--config.cohort.manifest",
-            marks=pytest.mark.slow,
         ),
     ],
 )
