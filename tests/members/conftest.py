@@ -12,12 +12,13 @@ from liverjax.members.seats import Seats
 from tests.members import small_run
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def toy_model():
-    small_run.register()
+    with small_run.registered():
+        yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def trained(toy_model, tmp_path_factory) -> pathlib.Path:
     """A run folder, all its members trained beside each other on two devices."""
     folder = small_run.write_run(tmp_path_factory.mktemp("run"))
@@ -25,7 +26,7 @@ def trained(toy_model, tmp_path_factory) -> pathlib.Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def seat(trained) -> members.Seat:
     """A device ready to train members of a run like `trained`."""
     group = (jax.devices()[1],)

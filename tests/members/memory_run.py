@@ -31,7 +31,6 @@ def status(name: str) -> int:
 
 
 def main(folder: pathlib.Path) -> None:
-    small_run.register()
     run = members.open_run(folder)
     group = (jax.devices()[0],)
     seat = Seats(run, groups=[group], available=None).take(group)
@@ -58,4 +57,5 @@ def main(folder: pathlib.Path) -> None:
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]))
+    with small_run.registered():
+        main(pathlib.Path(sys.argv[1]))

@@ -6,8 +6,10 @@ trains the folder's members on two host devices.
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import sys
+from collections.abc import Iterator
 
 import jax
 import numpy as np
@@ -99,13 +101,18 @@ def train(folder: pathlib.Path) -> members.Ended:
     return members.train_members(folder, chosen, groups=groups)
 
 
-def register() -> None:
-    """Makes the small network known by the name ``toy``."""
+@contextlib.contextmanager
+def registered() -> Iterator[None]:
+    """The small network is known by the name ``toy`` in here, and nowhere after."""
     models.MODELS["toy"] = toy_model
     weights.FAMILIES["toy"] = weights.FAMILIES["resnet18"]
+    try:
+        yield
+    finally:
+        del models.MODELS["toy"], weights.FAMILIES["toy"]
 
 
 if __name__ == "__main__":
-    register()
-    print("ready", flush=True)
-    sys.exit(train(pathlib.Path(sys.argv[1])).status)
+    with registered():
+        print("ready", flush=True)
+        sys.exit(train(pathlib.Path(sys.argv[1])).status)

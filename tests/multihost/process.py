@@ -74,7 +74,7 @@ def run_study(folder: pathlib.Path) -> int:
 
 
 if __name__ == "__main__":
-    small_run.register()
     work = {"steps": steps, "members": train_members, "study": run_study}[sys.argv[1]]
-    print("ready", flush=True)
-    run_command(lambda: work(pathlib.Path(sys.argv[2])))
+    with small_run.registered():
+        print("ready", flush=True)
+        run_command(lambda: work(pathlib.Path(sys.argv[2])))
