@@ -44,7 +44,6 @@ FAMILIES: dict[str, Family] = {
 }
 """The family of each architecture whose weights can be read."""
 
-_PREFIXES = ("module.", "_orig_mod.")
 _ANY = Sizes(width=1, in_channels=1, num_outputs=1)
 
 
@@ -52,8 +51,8 @@ def convert(name: str, tensors: Tensors) -> Variables:
     """All Flax collections of the architecture ``name``, float32, from its tensors.
 
     Width, input channels, number of outputs and, where there is a position embedding,
-    the image's size are those of the tensors. What parallel or compiled training puts
-    before all names (``module.``, ``_orig_mod.``) is taken off. Counters
+    the image's size are those of the tensors. What training tools put before all names
+    (``module.``, ``_orig_mod.``, ``model.``, ...) is taken off. Counters
     (``num_batches_tracked``) have no use here; they are left out, whether they are
     there or not. Weights whose last layer was taken off come back without ``head``,
     which :func:`~liverjax.weights.adapt` then lets start anew.
@@ -181,9 +180,10 @@ def _is_head(entry: Entry, family: Family) -> bool:
 
 
 def _without_prefix(tensors: Tensors) -> Tensors:
+    """The tensors by the names inside the network; no network keeps all under one."""
     while tensors:
         prefix = next(iter(tensors)).partition(".")[0] + "."
-        if prefix not in _PREFIXES or not all(k.startswith(prefix) for k in tensors):
+        if not all(key.startswith(prefix) for key in tensors):
             break
         tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
     return tensors

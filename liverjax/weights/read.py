@@ -18,18 +18,19 @@ from liverjax.weights.naming import WeightsError
 
 _LOG = logging.getLogger(__name__)
 
-_TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".tar")
-_WRAPPERS = ("state_dict", "model")
+_TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".tar", ".ckpt")
 _AVERAGED = ("state_dict_ema", "model_ema", "ema")
+_WRAPPERS = ("state_dict", "model", *_AVERAGED)
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """The named arrays of a published file, in its order.
 
-    ``.safetensors`` is read directly; ``.pth``, ``.pt``, ``.bin`` and ``.tar`` through
-    PyTorch with ``weights_only=True``, so no code in the file can run. A dictionary
-    under the key ``state_dict`` or ``model`` is unwrapped; averaged weights (``ema``)
-    beside it are left, with a warning. bfloat16 comes back as float32.
+    ``.safetensors`` is read directly; ``.pth``, ``.pt``, ``.bin``, ``.tar`` and
+    ``.ckpt`` through PyTorch with ``weights_only=True``, so no code in the file can
+    run. A dictionary under the key ``state_dict`` or ``model`` is unwrapped; averaged
+    weights (``ema``) are taken where there are no others, and left with a warning where
+    there are. bfloat16 comes back as float32.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -104,7 +105,7 @@ def _unwrapped(path: pathlib.Path, content: Any) -> Any:
         if not inside:
             break
         averaged = [key for key in _AVERAGED if key in content]
-        if averaged:
+        if averaged and inside[0] not in averaged:
             _LOG.warning(
                 "%s: the weights under %r are taken, not those under %r",
                 *(path, inside[0], averaged[0]),
@@ -122,7 +123,7 @@ def _as_arrays(path: pathlib.Path, content: Any) -> dict[str, np.ndarray]:
     if other:
         raise WeightsError(
             f"{path}: {other[0]!r} is not a tensor; expected a dictionary of tensors, "
-            f"bare or under {' or '.join(_WRAPPERS)}"
+            f"bare or under one of {', '.join(_WRAPPERS)}"
         )
     tensors = ((str(key), value.detach()) for key, value in content.items())
     return {

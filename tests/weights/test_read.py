@@ -59,6 +59,10 @@ def test_a_trainers_checkpoint_is_unwrapped_however_deep(tmp_path, caplog):
     torch.save({"model": tensors, "model_ema": tensors}, path)
     assert equal(read(path), published())
     assert "under 'model' are taken, not those under 'model_ema'" in caplog.text
+    caplog.clear()
+    torch.save({"model_ema": tensors, "epoch": 3}, path)
+    assert equal(read(path), published())
+    assert not caplog.records
 
 
 @needs_torch
@@ -66,8 +70,8 @@ def test_a_checkpoint_without_known_keys_names_what_it_holds(tmp_path):
     import torch
 
     path = tmp_path / "checkpoint.pth"
-    torch.save({"model_ema": {"weight": torch.zeros(3)}}, path)
-    with pytest.raises(WeightsError, match=r"'model_ema' is not a tensor; expected .*"):
+    torch.save({"network": {"weight": torch.zeros(3)}}, path)
+    with pytest.raises(WeightsError, match=r"'network' is not a tensor; expected .*"):
         read(path)
 
 
