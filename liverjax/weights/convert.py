@@ -66,11 +66,12 @@ def convert(name: str, tensors: Tensors) -> Variables:
             of another shape, not floating point, or not finite; all are named.
     """
     family = _family(name)
-    tensors = _without_prefix(tensors)
-    scheme = max(
-        family.tables,
-        key=lambda s: len({e.name for e in family.tables[s](name, _ANY)} & {*tensors}),
-    )
+    known = {
+        scheme: {entry.name for entry in table(name, _ANY)}
+        for scheme, table in family.tables.items()
+    }
+    tensors = _without_prefix(tensors, known=set().union(*known.values()))
+    scheme = max(known, key=lambda s: len(known[s] & {*tensors}))
     try:
         sizes = _sizes_in(tensors, name=name, scheme=scheme)
         entries = [
@@ -179,9 +180,9 @@ def _is_head(entry: Entry, family: Family) -> bool:
     return entry.path.rpartition("/")[0] == family.head
 
 
-def _without_prefix(tensors: Tensors) -> Tensors:
-    """The tensors by the names inside the network; no network keeps all under one."""
-    while tensors:
+def _without_prefix(tensors: Tensors, *, known: set[str]) -> Tensors:
+    """The tensors by the names inside the network, where all lie under a name."""
+    while tensors and not known & {*tensors}:
         prefix = next(iter(tensors)).partition(".")[0] + "."
         if not all(key.startswith(prefix) for key in tensors):
             break

@@ -112,6 +112,13 @@ _CASES = {
         (2, 2, 2, 2),
         {"strides": 4, "padding": 0},
     ),
+    # Columns of more than 4 MiB: strips of five rows of 45, of six rows of 30.
+    "by_strips": ((4, 45, 64, 32), (3, 3, 32, 4), {"strides": 1, "padding": 1}),
+    "by_strips_of_uneven_edges": (
+        (4, 61, 132, 32),
+        (3, 3, 32, 4),
+        {"strides": 2, "padding": ((1, 2), (0, 3)), "dilation": 2},
+    ),
 }
 
 
