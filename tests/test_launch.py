@@ -232,7 +232,7 @@ def test_a_local_cluster_lives_until_the_stopped_command_has_saved(stand_ins, nu
         time.sleep(0.02)
     # Ctrl-C goes to all processes of a terminal's group.
     os.killpg(process.pid, number)
-    assert process.wait() == 42
+    assert process.wait(timeout=60) == 42
     assert set((seen / "saved").read_text().split()) == began | {"saved"}
     assert (seen / "ended-scheduler").exists()
     assert (seen / "ended-worker").exists()
