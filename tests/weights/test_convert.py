@@ -83,7 +83,9 @@ def test_counters_are_neither_needed_nor_in_the_way():
     assert equal(flatten(convert("resnet18", without)), with_them)
 
 
-@pytest.mark.parametrize("prefix", ["module.", "module._orig_mod.", "model.net."])
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "module._orig_mod.", "model.net."]
+)
 def test_what_training_tools_put_before_all_names_is_taken_off(prefix):
     tensors = published()
     prefixed = {f"{prefix}{key}": value for key, value in tensors.items()}
